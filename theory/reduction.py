@@ -1,0 +1,301 @@
+"""The reduced model: everything the network does, in three coefficients.
+
+On the invariant subspace (A_ii = σ_A, A_ij = γ inside a set and ρ across sets, v = αw*) the rows of
+softmax(A/τ) hold three levels Λ (own patch), Γ (own set) and Ξ (other sets).  For a sample of label
++1 with features of total T, a patch with feature δ, in a set whose features sum to s, has
+pre-activation
+
+    O = αD[(Λ − Γ)δ + (Γ − Ξ)s + ΞT],        F = Σ_patches σ(O),   σ(x) = x^p + νx,
+
+so F and ∂F are sums over sets of a function of the set's *type* (n₊, n₋) and of T.  The formulas
+below are the only ones in the project: the book prints them, and the numeric functions are
+generated from them.  In: a setting, a state, types.  Out: F and its derivatives, set by set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sympy as sp
+
+from theory.setting import Coefficients, Setting
+
+if TYPE_CHECKING:
+    from theory.partition import Partition
+
+__all__ = [
+    "AttentionLevels",
+    "SYMBOLS",
+    "SetTerms",
+    "activation",
+    "activation_slope",
+    "attention_levels",
+    "coefficients_of",
+    "pre_activation",
+    "set_derivatives",
+    "set_output",
+    "set_terms",
+    "symbolic_levels",
+    "weights_of",
+]
+
+
+class _Symbols:
+    """The symbols of the reduced model, under the paper's names."""
+
+    L, C = sp.symbols("L C", integer=True, positive=True)
+    p = sp.Symbol("p", integer=True, positive=True)
+    q, nu = sp.symbols("q nu", nonnegative=True)
+    tau = sp.Symbol("tau", positive=True)
+    sigma_A, alpha, gamma, rho = sp.symbols("sigma_A alpha gamma rho", real=True)
+    Lambda, Gamma, Xi = sp.symbols("Lambda Gamma Xi", positive=True)
+    n_plus, n_minus = sp.symbols("n_plus n_minus", integer=True, nonnegative=True)
+    delta, T = sp.symbols("delta T", integer=True)
+    D = L * C
+
+
+SYMBOLS = _Symbols
+_s = SYMBOLS
+
+
+def activation(x: Any) -> Any:
+    """σ(x) = x^p + νx."""
+    return x**_s.p + _s.nu * x
+
+
+def activation_slope(x: Any) -> Any:
+    """σ'(x), with the power written p·x^(p−1) so that it can be evaluated at x = 0."""
+    y = sp.Dummy("y", real=True)
+    return sp.powsimp(sp.expand(activation(y).diff(y))).subs(y, x)
+
+
+def symbolic_levels() -> dict[sp.Symbol, sp.Expr]:
+    """Λ, Γ, Ξ as functions of σ_A, γ, ρ, τ (rows of softmax(A/τ))."""
+    s = SYMBOLS
+    diagonal, inside, across = (sp.exp(x / s.tau) for x in (s.sigma_A, s.gamma, s.rho))
+    Z = diagonal + (s.C - 1) * inside + (s.D - s.C) * across
+    return {s.Lambda: diagonal / Z, s.Gamma: inside / Z, s.Xi: across / Z}
+
+
+def pre_activation(delta: Any) -> sp.Expr:
+    """O of a patch with feature ``delta`` in a set of type (n₊, n₋), at total T."""
+    s = SYMBOLS
+    set_sum = s.n_plus - s.n_minus
+    return (
+        s.alpha
+        * s.D
+        * ((s.Lambda - s.Gamma) * delta + (s.Gamma - s.Xi) * set_sum + s.Xi * s.T)
+    )
+
+
+def _over_patches(term: Any) -> sp.Expr:
+    """Σ over the patches of one set of ``term(δ)``."""
+    s = SYMBOLS
+    n_zero = s.C - s.n_plus - s.n_minus
+    return s.n_plus * term(1) + s.n_minus * term(-1) + n_zero * term(0)
+
+
+def set_output() -> sp.Expr:
+    """What one set adds to F."""
+    return _over_patches(lambda delta: activation(pre_activation(delta)))
+
+
+def _levels_derivative(level: sp.Symbol, coefficient: sp.Symbol) -> sp.Expr:
+    """∂level/∂coefficient, written in Λ, Γ, Ξ: differentiate the softmax, name its parts again."""
+    s = SYMBOLS
+    exponentials = {
+        sp.exp(s.sigma_A / s.tau): s.Lambda,
+        sp.exp(s.gamma / s.tau): s.Gamma,
+        sp.exp(s.rho / s.tau): s.Xi,
+    }
+    levels = symbolic_levels()
+    Z = sp.denom(levels[level])
+    # Λ, Γ, Ξ are the exponentials in units of Z, so Z itself becomes 1.
+    return levels[level].diff(coefficient).subs(Z, 1).subs(exponentials)
+
+
+def _set_derivative(coefficient: sp.Symbol) -> sp.Expr:
+    """∂(what one set adds to F)/∂coefficient, by the chain rule through O."""
+    s = SYMBOLS
+
+    def term(delta: int) -> sp.Expr:
+        O = pre_activation(delta)  # noqa: E741 - the paper's symbol
+        slope = O.diff(coefficient)
+        if coefficient != s.alpha:
+            slope += sum(
+                O.diff(level) * _levels_derivative(level, coefficient)
+                for level in (s.Lambda, s.Gamma, s.Xi)
+            )
+        return activation_slope(O) * slope
+
+    return _over_patches(term)
+
+
+@lru_cache(maxsize=1)
+def set_derivatives() -> dict[sp.Symbol, sp.Expr]:
+    """∂/∂α, ∂/∂γ, ∂/∂ρ of :func:`set_output`, in Λ, Γ, Ξ."""
+    s = SYMBOLS
+    return {x: _set_derivative(x) for x in (s.alpha, s.gamma, s.rho)}
+
+
+@lru_cache(maxsize=1)
+def _generated_terms() -> Any:
+    """Numeric code for F and its derivatives, generated from the expressions above."""
+    s = SYMBOLS
+    arguments = (
+        *(s.alpha, s.Lambda, s.Gamma, s.Xi),
+        *(s.n_plus, s.n_minus, s.T),
+        *(s.L, s.C, s.p, s.nu, s.tau),
+    )
+    # Only + − * / ** appear, so the code serves float arrays, Fractions and balls alike.
+    expressions = [set_output(), *set_derivatives().values()]
+    # The "math" printer writes 1/x where the numpy printer writes x**(-1.0), a float.
+    return sp.lambdify(arguments, expressions, "math", cse=True)
+
+
+@lru_cache(maxsize=1)
+def _generated_levels() -> Any:
+    s = SYMBOLS
+    arguments = (s.sigma_A, s.gamma, s.rho, s.L, s.C, s.tau)
+    return sp.lambdify(arguments, list(symbolic_levels().values()), "numpy", cse=True)
+
+
+@dataclass(frozen=True)
+class AttentionLevels:
+    """The three values in a row of softmax(A/τ): own patch, own set, other sets."""
+
+    Lambda: Any
+    Gamma: Any
+    Xi: Any
+
+
+def attention_levels(setting: Setting, state: Coefficients) -> AttentionLevels:
+    """Attention levels Λ, Γ, Ξ at a state, in float64.
+
+    Examples
+    --------
+    >>> setting = Setting(L=3, C=2, q=0.5, p=3, nu=0.0, sigma_A=0.0)
+    >>> attention_levels(setting, Coefficients(alpha=1.0, gamma=0.0, rho=0.0)).Lambda
+    0.16666666666666666
+    """
+    # A row shift leaves softmax as it is and keeps every exponential at most 1.
+    shift = max(setting.sigma_A, state.gamma, state.rho)
+    Lambda, Gamma, Xi = _generated_levels()(
+        float(setting.sigma_A - shift),
+        float(state.gamma - shift),
+        float(state.rho - shift),
+        setting.L,
+        setting.C,
+        float(setting.temperature),
+    )
+    return AttentionLevels(float(Lambda), float(Gamma), float(Xi))
+
+
+@dataclass(frozen=True)
+class SetTerms:
+    """What one set adds to F and to ∂F (label +1): the summands of the exact expectation.
+
+    ``alpha`` is ∂F/∂v·w*; ``gamma`` and ``rho`` are ∂F/∂A_ij averaged over the ordered pairs
+    inside a set and across sets.  Arrays of the broadcast shape of the types and totals.
+    """
+
+    F: Any
+    alpha: Any
+    gamma: Any
+    rho: Any
+
+
+def set_terms(
+    setting: Setting,
+    alpha: Any,
+    levels: AttentionLevels,
+    n_plus: Any,
+    n_minus: Any,
+    total: Any,
+) -> SetTerms:
+    """F and its derivatives for sets of type (n₊, n₋) in samples of label +1 and total T.
+
+    Parameters
+    ----------
+    setting : Setting
+    alpha : float, Fraction or flint.arb
+        Value coefficient; the arithmetic of the result follows it and ``levels``.
+    levels : AttentionLevels
+    n_plus, n_minus, total : array_like of int
+        Types of the sets and totals T of the samples; they broadcast.
+
+    Returns
+    -------
+    SetTerms
+
+    Examples
+    --------
+    With uniform attention every patch sees T/D, so F = D (αT)^3 over the D patches.
+
+    >>> from fractions import Fraction
+    >>> setting = Setting(L=2, C=2, q=0, p=3, nu=0, sigma_A=0)
+    >>> uniform = AttentionLevels(*[Fraction(1, 4)] * 3)
+    >>> set_terms(setting, Fraction(1), uniform, 2, 0, 2).F
+    Fraction(16, 1)
+    """
+    F, alpha_total, gamma_total, rho_total = _generated_terms()(
+        alpha,
+        levels.Lambda,
+        levels.Gamma,
+        levels.Xi,
+        n_plus,
+        n_minus,
+        total,
+        setting.L,
+        setting.C,
+        setting.p,
+        setting.nu,
+        setting.temperature,
+    )
+    inside = setting.D * (setting.C - 1)
+    across = setting.D * (setting.D - setting.C)
+    # With C = 1 no pair lies inside a set: γ moves nothing and its gradient is zero.
+    gamma_pair = gamma_total / inside if inside else 0 * gamma_total
+    return SetTerms(F, alpha_total, gamma_pair, rho_total / across)
+
+
+def weights_of(
+    setting: Setting, state: Coefficients, partition: Partition, w_star: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The weights (A, v) that a state stands for: A of shape (D, D), v of shape (d,).
+
+    Examples
+    --------
+    >>> from theory.partition import Partition
+    >>> setting = Setting(L=2, C=2, q=0.5, p=3, nu=0.0, sigma_A=3.0)
+    >>> A, v = weights_of(setting, Coefficients(alpha=0.5, gamma=1.0, rho=-1.0),
+    ...                   Partition.contiguous(2, 2), np.array([0.0, 1.0]))
+    >>> A[0].tolist(), v.tolist()
+    ([3.0, 1.0, -1.0, -1.0], [0.0, 0.5])
+    """
+    labels = np.asarray(partition.labels)
+    if labels.size != setting.D:
+        raise ValueError(
+            f"partition has {labels.size} patches: setting.D is {setting.D}"
+        )
+    A = np.where(labels[:, None] == labels, float(state.gamma), float(state.rho))
+    np.fill_diagonal(A, float(setting.sigma_A))
+    return A, float(state.alpha) * np.asarray(w_star, dtype=float)
+
+
+def coefficients_of(
+    A: np.ndarray, v: np.ndarray, partition: Partition, w_star: np.ndarray
+) -> Coefficients:
+    """The state nearest to weights (A, v): means of A over ordered pairs, and v·w*.
+
+    On the invariant subspace this inverts :func:`weights_of`; with C = 1 no pair lies inside a set
+    and γ is returned as 0.
+    """
+    labels = np.asarray(partition.labels)
+    same = labels[:, None] == labels
+    inside = same & ~np.eye(labels.size, dtype=bool)
+    gamma = float(A[inside].mean()) if inside.any() else 0.0
+    return Coefficients(float(np.dot(v, w_star)), gamma, float(A[~same].mean()))
