@@ -1,0 +1,41 @@
+# Two commands need nothing before them: `make book` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help book test lint bench clean distclean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make book    build the book; prints the path of its first page"
+	@echo "make test    run the test suite"
+	@echo "make bench   time the exact gradient against Monte Carlo and autograd"
+	@echo "make lint    ruff and mypy"
+	@echo "make clean   remove built files (make distclean: the environment too)"
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[book,test,dev]'
+	touch $@
+
+book: $(READY)
+	$(BIN)/python book/build.py
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not book"
+
+bench: $(READY)
+	$(BIN)/python -m theory bench
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf book/_build build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find theory numerics tests book -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)
