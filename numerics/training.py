@@ -1,0 +1,179 @@
+"""Gradient descent on the simplified ViT, watched.
+
+v ← v − η_v ∂ℓ/∂v and A ← A − η_A ∂ℓ/∂A by autograd on the logistic loss of a batch: always the same
+N images (the empirical loss), or N fresh ones at every step (an unbiased estimate of the
+population gradient).
+
+In: a model and a source of batches.  Out: the history of whatever ``observe`` reads off the model
+at the recorded steps.  With generators seeded alike, two runs on the same machine agree exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from rich.progress import Progress
+
+from numerics.data import Batch, StructuredData
+from numerics.models import SimplifiedViT, logistic_loss
+
+__all__ = ["History", "fresh_batches", "full_batch", "train"]
+
+Batches = Callable[[], Batch]
+
+
+def full_batch(data: StructuredData, N: int, generator: torch.Generator) -> Batches:
+    """Draw N images once; every step sees the same ones.
+
+    Examples
+    --------
+    >>> from theory.partition import Partition
+    >>> from theory.setting import Setting
+    >>> setting = Setting(L=2, C=2, q=0.5, p=3, nu=0.05, sigma_A=2.0)
+    >>> data = StructuredData(setting, Partition.contiguous(2, 2), torch.tensor([1.0, 0.0]))
+    >>> batches = full_batch(data, 5, torch.Generator().manual_seed(0))
+    >>> batches() is batches()
+    True
+    """
+    batch = data.sample(N, generator)
+    return lambda: batch
+
+
+def fresh_batches(data: StructuredData, N: int, generator: torch.Generator) -> Batches:
+    """Draw N new images at every step.
+
+    Examples
+    --------
+    >>> from theory.partition import Partition
+    >>> from theory.setting import Setting
+    >>> setting = Setting(L=2, C=2, q=0.5, p=3, nu=0.05, sigma_A=2.0)
+    >>> data = StructuredData(setting, Partition.contiguous(2, 2), torch.tensor([1.0, 0.0]))
+    >>> batches = fresh_batches(data, 5, torch.Generator().manual_seed(0))
+    >>> torch.equal(batches().X, batches().X)
+    False
+    """
+    return lambda: data.sample(N, generator)
+
+
+@dataclass
+class History:
+    """What was read at the recorded steps: one column per quantity, aligned with ``steps``.
+
+    Examples
+    --------
+    >>> history = History()
+    >>> history.add(0, {"loss": 0.7})
+    >>> history.add(5, {"loss": 0.6})
+    >>> history.steps, history["loss"]
+    ([0, 5], [0.7, 0.6])
+    """
+
+    steps: list[int] = field(default_factory=list)
+    columns: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, step: int, row: Mapping[str, float]) -> None:
+        """Append one row."""
+        self.steps.append(step)
+        for name, value in row.items():
+            self.columns.setdefault(name, []).append(float(value))
+
+    def __getitem__(self, name: str) -> list[float]:
+        return self.columns[name]
+
+
+def _check(eta_v: float, eta_A: float, steps: int, record_at: Iterable[int]) -> None:
+    for name, eta in (("eta_v", eta_v), ("eta_A", eta_A)):
+        if not (math.isfinite(eta) and eta >= 0):
+            raise ValueError(f"train.{name} = {eta!r}: {name} must be a finite number >= 0")
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+        raise ValueError(f"train.steps = {steps!r}: steps must be an integer >= 0")
+    outside = sorted(step for step in record_at if not 0 <= step <= steps)
+    if outside:
+        raise ValueError(
+            f"train.record_at contains {outside}: recorded steps must lie in 0..{steps}"
+        )
+
+
+def train(
+    model: SimplifiedViT,
+    batches: Batches,
+    *,
+    eta_v: float,
+    eta_A: float,
+    steps: int,
+    observe: Callable[[SimplifiedViT], Mapping[str, float]] | None = None,
+    record_at: Iterable[int] | None = None,
+    progress: bool = False,
+    label: str = "training",
+) -> History:
+    """Run gradient descent on ``model``, in place.
+
+    Parameters
+    ----------
+    model : SimplifiedViT
+    batches : callable
+        Source of batches: :func:`full_batch` or :func:`fresh_batches`.
+    eta_v, eta_A : float
+        Step sizes of v and of A, at least 0 (0 freezes the parameter).
+    steps : int
+        Number of updates.
+    observe : callable, optional
+        Reads named numbers off the model; the loss is always recorded.
+    record_at : iterable of int, optional
+        Numbers of updates done at which to record; every one of 0..steps by default.
+    progress : bool
+        Show a progress bar, named ``label``.
+
+    Returns
+    -------
+    History
+        Column ``loss`` is the loss of the batch at hand, before it is used for an update: with
+        fresh batches, an unbiased estimate of the population loss.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, its value and what is allowed.
+    ArithmeticError
+        When the loss is no longer a finite number.
+
+    Examples
+    --------
+    >>> from theory.partition import Partition
+    >>> from theory.setting import Setting
+    >>> setting = Setting(L=2, C=2, q=0.5, p=3, nu=0.05, sigma_A=2.0)
+    >>> data = StructuredData(setting, Partition.contiguous(2, 2), torch.tensor([1.0, 0.0]))
+    >>> model = SimplifiedViT.idealized(setting, data.w_star, alpha=0.1)
+    >>> batches = full_batch(data, 100, torch.Generator().manual_seed(0))
+    >>> history = train(model, batches, eta_v=0.01, eta_A=0.1, steps=20)
+    >>> history["loss"][20] < history["loss"][0]
+    True
+    """
+    record = set(range(steps + 1)) if record_at is None else set(record_at)
+    _check(eta_v, eta_A, steps, record)
+    optimizer = torch.optim.SGD(
+        [{"params": [model.v], "lr": eta_v}, {"params": [model.A], "lr": eta_A}]
+    )
+    history = History()
+    with Progress(disable=not progress, transient=True) as bar:
+        task = bar.add_task(label, total=steps)
+        for step in range(steps + 1):
+            batch = batches()
+            loss = logistic_loss(model(batch.X), batch.y)
+            value = loss.item()
+            if not math.isfinite(value):
+                raise ArithmeticError(
+                    f"the loss is {value} after {step} steps: "
+                    f"lower eta_v = {eta_v} or eta_A = {eta_A}"
+                )
+            if step in record:
+                history.add(step, {"loss": value, **(observe(model) if observe else {})})
+            if step < steps:
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                bar.advance(task)
+    return history
