@@ -217,9 +217,7 @@ class Crops:
         labels : torch.Tensor
             Shape (n,), the index of the photograph.
         """
-        region = torch.randint(
-            len(self.regions), (n,), generator=generator, device=self.device
-        )
+        region = torch.randint(len(self.regions), (n,), generator=generator, device=self.device)
         u = torch.rand((2, n), generator=generator, device=self.device, dtype=torch.float64)
         top = (u[0] * self._rows[region]).long()
         left = (u[1] * self._columns[region]).long()
