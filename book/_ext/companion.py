@@ -1,0 +1,73 @@
+"""What this book needs from Sphinx and the stock extensions do not give.
+
+* The built book reads without a network: MathJax is copied beside the pages from the
+  ``sphinx-mathjax-offline`` distribution, of which only the one combined script and the fonts are
+  taken (its own extension copies 24 MB and overrides ``mathjax_path``).
+* Every identifier on a page is unique: sphinx-proof calls the content of each statement
+  ``proof-content``.
+* Every image has an alternative text: a figure without one is a warning, hence a failed build.
+"""
+
+from __future__ import annotations
+
+import shutil
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
+
+__all__ = ["check_alternative_text", "copy_mathjax", "mathjax_source", "name_statements", "setup"]
+
+MATHJAX_SCRIPT = Path("tex-chtml-full.js")
+MATHJAX_FONTS = Path("output/chtml/fonts/woff-v2")  # the script looks for them here
+
+logger = logging.getLogger(__name__)
+
+
+def mathjax_source() -> Path:
+    """Folder of the installed MathJax; `ExtensionError` says what to install when it is absent."""
+    name = "sphinx-mathjax-offline"
+    try:
+        # The package folder's name is not an identifier, so it cannot be imported to be found.
+        folder = Path(str(distribution(name).locate_file(name))) / "static" / "mathjax"
+    except PackageNotFoundError:
+        raise ExtensionError(f"MathJax is missing: install {name}") from None
+    if not (folder / MATHJAX_SCRIPT).is_file() or not (folder / MATHJAX_FONTS).is_dir():
+        raise ExtensionError(f"{name} no longer contains {MATHJAX_SCRIPT} and {MATHJAX_FONTS}")
+    return folder
+
+
+def copy_mathjax(app: Sphinx) -> None:
+    """Copy the MathJax script and its fonts to ``_static/mathjax`` of the built book."""
+    source, target = mathjax_source(), Path(app.outdir) / "_static" / "mathjax"
+    (target / MATHJAX_SCRIPT.parent).mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source / MATHJAX_SCRIPT, target / MATHJAX_SCRIPT)
+    shutil.copytree(source / MATHJAX_FONTS, target / MATHJAX_FONTS, dirs_exist_ok=True)
+
+
+def name_statements(app: Sphinx, doctree: nodes.document) -> None:
+    """Give the content of each statement the identifier ``<label>-content``.
+
+    The statement itself keeps its label as identifier, so references are unaffected.
+    """
+    for section in doctree.findall(nodes.section):
+        if section["ids"] == ["proof-content"]:
+            section["ids"] = [f"{section.parent['ids'][0]}-content"]
+
+
+def check_alternative_text(app: Sphinx, doctree: nodes.document) -> None:
+    """Warn of each image that a screen reader could not describe."""
+    for image in doctree.findall(nodes.image):
+        if not image.get("alt", "").strip():
+            logger.warning("image without alternative text: %s", image["uri"], location=image)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect the handlers above."""
+    app.connect("builder-inited", copy_mathjax)
+    app.connect("doctree-read", name_statements)
+    app.connect("doctree-read", check_alternative_text)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
