@@ -38,9 +38,9 @@ __all__ = [
     "invariant_error",
     "log_loss_floor",
     "posterior",
-    "set_sum",
+    "set_law",
     "set_types",
-    "spurious_total",
+    "spurious_law",
 ]
 
 Probability = Fraction | float
@@ -70,13 +70,13 @@ class SetTypes(NamedTuple):
 
 
 class Law(NamedTuple):
-    """A law on consecutive integers: ``values`` ascending, ``probability`` float64 or Fractions."""
+    """A law on consecutive integers: ``value`` ascending, ``probability`` float64 or Fractions."""
 
-    values: NDArray[np.intp]
+    value: NDArray[np.intp]
     probability: NDArray[Any]
 
     def total(self, event: NDArray[np.bool_]) -> Probability:
-        """Probability of an event given as a mask on ``values``."""
+        """Probability of an event given as a mask on ``value``."""
         chosen = self.probability[event]
         if self.probability.dtype == object:
             return sum(chosen, Fraction(0))
@@ -160,19 +160,19 @@ def set_types(setting: Setting) -> SetTypes:
     return SetTypes(n_plus, n_minus, probability)
 
 
-def set_sum(setting: Setting) -> Law:
+def set_law(setting: Setting) -> Law:
     """Law of the sum n₊ − n₋ of one random set, on −C, …, C: mean 0, variance qC."""
     weights, unit = _weights(_rate(setting))
     return _law(_convolution_power(weights, setting.C), unit**setting.C)
 
 
-def spurious_total(setting: Setting) -> Law:
+def spurious_law(setting: Setting) -> Law:
     """Law of R, the sum of all n = D − C spurious features, on −n, …, n: mean 0, variance qn.
 
     Examples
     --------
     >>> setting = Setting(L=2, C=2, q=Fraction(1, 2), p=3, nu=0, sigma_A=1)
-    >>> print(*spurious_total(setting).probability)
+    >>> print(*spurious_law(setting).probability)
     1/16 1/4 3/8 1/4 1/16
     """
     weights, unit = _weights(_rate(setting))
@@ -180,7 +180,7 @@ def spurious_total(setting: Setting) -> Law:
 
 
 def _passes(sums: NDArray[np.intp], C: int) -> NDArray[np.bool_]:
-    # In integers: the float 0.9 * C decides wrongly at some C.
+    # In integers, so that rounding cannot decide where |s| = 0.9 C exactly.
     return 10 * np.abs(sums) > 9 * C
 
 
@@ -242,7 +242,7 @@ def f_star_error(setting: Setting) -> LabelError:
     thresholded = np.where(_passes(sums, C), weights, weights[:1] * 0)
     thresholded[C] = weights[~_passes(sums, C)].sum()
     others = _law(_convolution_power(thresholded, times), unit ** (C * times))
-    return LabelError(others.total(C + others.values <= 0), others.total(C + others.values < 0))
+    return LabelError(others.total(C + others.value <= 0), others.total(C + others.value < 0))
 
 
 def posterior(features: ArrayLike, partition: Partition) -> NDArray[np.float64]:
@@ -282,7 +282,7 @@ def bayes_error(setting: Setting) -> Probability:
     weights, total = _pure_set_weights(setting)
     times = setting.L - 1
     law = _law(_convolution_power(weights, times), total**times)
-    return law.total(law.values < -1) + law.total(law.values == -1) / 2
+    return law.total(law.value < -1) + law.total(law.value == -1) / 2
 
 
 def log_loss_floor(setting: Setting) -> float:
@@ -313,5 +313,5 @@ def invariant_error(setting: Setting) -> Probability:
     >>> print(invariant_error(Setting(L=4, C=2, q=1, p=3, nu=0, sigma_A=1)))
     29/128
     """
-    law = spurious_total(setting)
-    return law.total(law.values < -setting.C) + law.total(law.values == -setting.C) / 2
+    law = spurious_law(setting)
+    return law.total(law.value < -setting.C) + law.total(law.value == -setting.C) / 2
