@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import sympy as sp
 
+from theory.model import polynomial_activation
 from theory.setting import Coefficients, Setting
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = [
     "activation_slope",
     "attention_levels",
     "coefficients_of",
+    "pair_counts",
     "pre_activation",
     "set_derivatives",
     "set_output",
@@ -62,8 +64,8 @@ _s = SYMBOLS
 
 
 def activation(x: Any) -> Any:
-    """σ(x) = x^p + νx."""
-    return x**_s.p + _s.nu * x
+    """σ(x) = x^p + νx with the symbols p and ν."""
+    return polynomial_activation(_s.p, _s.nu)(x)
 
 
 def activation_slope(x: Any) -> Any:
@@ -84,11 +86,7 @@ def pre_activation(delta: Any) -> sp.Expr:
     """O of a patch with feature ``delta`` in a set of type (n₊, n₋), at total T."""
     s = SYMBOLS
     set_sum = s.n_plus - s.n_minus
-    return (
-        s.alpha
-        * s.D
-        * ((s.Lambda - s.Gamma) * delta + (s.Gamma - s.Xi) * set_sum + s.Xi * s.T)
-    )
+    return s.alpha * s.D * ((s.Lambda - s.Gamma) * delta + (s.Gamma - s.Xi) * set_sum + s.Xi * s.T)
 
 
 def _over_patches(term: Any) -> sp.Expr:
@@ -122,7 +120,7 @@ def _set_derivative(coefficient: sp.Symbol) -> sp.Expr:
     s = SYMBOLS
 
     def term(delta: int) -> sp.Expr:
-        O = pre_activation(delta)  # noqa: E741 - the paper's symbol
+        O = pre_activation(delta)
         slope = O.diff(coefficient)
         if coefficient != s.alpha:
             slope += sum(
@@ -141,6 +139,15 @@ def set_derivatives() -> dict[sp.Symbol, sp.Expr]:
     return {x: _set_derivative(x) for x in (s.alpha, s.gamma, s.rho)}
 
 
+def pair_counts() -> dict[sp.Symbol, sp.Expr]:
+    """Ordered pairs i ≠ j that share the coefficient γ (inside a set) or ρ (across sets).
+
+    The derivative of F in a coefficient is the sum of ∂F/∂A_ij over its pairs.
+    """
+    s = SYMBOLS
+    return {s.gamma: s.D * (s.C - 1), s.rho: s.D * (s.D - s.C)}
+
+
 @lru_cache(maxsize=1)
 def _generated_terms() -> Any:
     """Numeric code for F and its derivatives, generated from the expressions above."""
@@ -154,6 +161,12 @@ def _generated_terms() -> Any:
     expressions = [set_output(), *set_derivatives().values()]
     # The "math" printer writes 1/x where the numpy printer writes x**(-1.0), a float.
     return sp.lambdify(arguments, expressions, "math", cse=True)
+
+
+@lru_cache(maxsize=1)
+def _generated_pair_counts() -> Any:
+    s = SYMBOLS
+    return sp.lambdify((s.L, s.C), list(pair_counts().values()), "math")
 
 
 @lru_cache(maxsize=1)
@@ -181,11 +194,14 @@ def attention_levels(setting: Setting, state: Coefficients) -> AttentionLevels:
     >>> attention_levels(setting, Coefficients(alpha=1.0, gamma=0.0, rho=0.0)).Lambda
     0.16666666666666666
     """
+    # With C = 1 no pair holds γ and F is the same for all its values: ρ is the one that never
+    # sets the scale of a row in which it does not occur.
+    gamma = state.gamma if setting.C > 1 else state.rho
     # A row shift leaves softmax as it is and keeps every exponential at most 1.
-    shift = max(setting.sigma_A, state.gamma, state.rho)
+    shift = max(setting.sigma_A, gamma, state.rho)
     Lambda, Gamma, Xi = _generated_levels()(
         float(setting.sigma_A - shift),
-        float(state.gamma - shift),
+        float(gamma - shift),
         float(state.rho - shift),
         setting.L,
         setting.C,
@@ -255,8 +271,7 @@ def set_terms(
         setting.nu,
         setting.temperature,
     )
-    inside = setting.D * (setting.C - 1)
-    across = setting.D * (setting.D - setting.C)
+    inside, across = _generated_pair_counts()(setting.L, setting.C)
     # With C = 1 no pair lies inside a set: γ moves nothing and its gradient is zero.
     gamma_pair = gamma_total / inside if inside else 0 * gamma_total
     return SetTerms(F, alpha_total, gamma_pair, rho_total / across)
@@ -278,9 +293,7 @@ def weights_of(
     """
     labels = np.asarray(partition.labels)
     if labels.size != setting.D:
-        raise ValueError(
-            f"partition has {labels.size} patches: setting.D is {setting.D}"
-        )
+        raise ValueError(f"partition has {labels.size} patches: setting.D is {setting.D}")
     A = np.where(labels[:, None] == labels, float(state.gamma), float(state.rho))
     np.fill_diagonal(A, float(setting.sigma_A))
     return A, float(state.alpha) * np.asarray(w_star, dtype=float)
