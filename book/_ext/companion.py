@@ -6,6 +6,8 @@
 * Every identifier on a page is unique: sphinx-proof calls the content of each statement
   ``proof-content``.
 * Every image has an alternative text: a figure without one is a warning, hence a failed build.
+* Docstrings may write ``|x|`` for a modulus and begin a property with ``Shape (D, D): …``; both mean
+  something else to docutils and to napoleon.
 """
 
 from __future__ import annotations
@@ -19,7 +21,15 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
-__all__ = ["check_alternative_text", "copy_mathjax", "mathjax_source", "name_statements", "setup"]
+__all__ = [
+    "check_alternative_text",
+    "copy_mathjax",
+    "escape_bars",
+    "mathjax_source",
+    "name_statements",
+    "read_docstring",
+    "setup",
+]
 
 MATHJAX_SCRIPT = Path("tex-chtml-full.js")
 MATHJAX_FONTS = Path("output/chtml/fonts/woff-v2")  # the script looks for them here
@@ -65,9 +75,40 @@ def check_alternative_text(app: Sphinx, doctree: nodes.document) -> None:
             logger.warning("image without alternative text: %s", image["uri"], location=image)
 
 
+def escape_bars(lines: list[str]) -> list[str]:
+    r"""Write ``\|`` for each bar of a docstring, except in literals and in doctests.
+
+    Examples
+    --------
+    >>> escape_bars(["a set of |S| patches, ``a | b``", ">>> 1 | 2"])
+    ['a set of \\|S\\| patches, ``a | b``', '>>> 1 | 2']
+    """
+    escaped, in_doctest = [], False
+    for line in lines:
+        in_doctest = line.lstrip().startswith(">>>") or (in_doctest and bool(line.strip()))
+        if not in_doctest:
+            parts = line.split("``")
+            parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
+            line = "``".join(parts)
+        escaped.append(line)
+    return escaped
+
+
+def read_docstring(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Prepare the `lines` of a docstring, in place, before napoleon reads them."""
+    lines[:] = escape_bars(lines)
+    if what in {"attribute", "data", "property"}:
+        # Napoleon takes the words before the first colon for a type, unless they are not on the
+        # first line: an empty comment is.
+        lines[:0] = ["..", ""]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the handlers above."""
     app.connect("builder-inited", copy_mathjax)
     app.connect("doctree-read", name_statements)
     app.connect("doctree-read", check_alternative_text)
+    app.connect("autodoc-process-docstring", read_docstring, priority=100)  # napoleon has 500
     return {"parallel_read_safe": True, "parallel_write_safe": True}
