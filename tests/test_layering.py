@@ -26,6 +26,7 @@ ROOMS = {
         ["distribution"],
         ["model"],
         ["reduction", "reduction_proof"],
+        ["start"],
         ["population", "expectation", "enumeration", "quadrature"],
         ["dynamics"],
     ],
