@@ -1,7 +1,7 @@
 """The simplified vision transformer of the paper, with its full parameters, in torch.
 
-F_{A,v}(X) = Σ_i σ(D Σ_j S_ij ⟨v, X_j⟩), S = softmax(A/τ), σ(x) = x^p + νx.  Every entry of A off the
-diagonal and of v is trained: nothing here knows of the three coefficients, nor of the partition.
+F_{A,v}(X) = Σ_i σ(D Σ_j S_ij ⟨v, X_j⟩), S = softmax(A/τ), σ(x) = x^p + νx.  All of v, and of A off
+the diagonal, is trained: nothing here knows of the three coefficients or of the partition.
 
 In: patches X of shape (N, D, d).  Out: F of shape (N,), and the attention matrix S on request.
 """

@@ -1,0 +1,72 @@
+"""The experiments, found by convention: each module of this package is one.
+
+Such a module has a docstring whose first line says what it shows, a frozen dataclass ``Config``
+whose defaults are the size of the record and which has a field ``seed``, an instance ``LIGHT`` of
+it that runs in under half a minute, and ``run(config, *, device="cpu", progress=True)``, which
+returns results that JSON can hold.  Adding a module adds an experiment.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import fields, is_dataclass
+from types import ModuleType
+
+__all__ = ["load_experiment", "names", "summary"]
+
+
+def names() -> list[str]:
+    """Names of the experiments, sorted.
+
+    Examples
+    --------
+    >>> "realistic" in names()
+    True
+    """
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def load_experiment(name: str) -> ModuleType:
+    """Import an experiment and check that it keeps the convention.
+
+    Raises
+    ------
+    ValueError
+        If there is no experiment of that name; the message lists those there are.
+    TypeError
+        If the module lacks a part of the convention.
+
+    Examples
+    --------
+    >>> load_experiment("nothing")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: no experiment is called 'nothing'; there are: ...
+    """
+    if name not in names():
+        raise ValueError(f"no experiment is called {name!r}; there are: {', '.join(names())}")
+    module = importlib.import_module(f"{__name__}.{name}")
+    config = getattr(module, "Config", None)
+    if not (is_dataclass(config) and config.__dataclass_params__.frozen):
+        raise TypeError(f"experiment {name}: Config must be a frozen dataclass")
+    if "seed" not in {field.name for field in fields(config)}:
+        raise TypeError(f"experiment {name}: Config must have a field seed")
+    if not isinstance(getattr(module, "LIGHT", None), config):
+        raise TypeError(f"experiment {name}: LIGHT must be an instance of its Config")
+    if not callable(getattr(module, "run", None)):
+        raise TypeError(f"experiment {name}: run must be a function")
+    if not (module.__doc__ or "").strip():
+        raise TypeError(f"experiment {name}: the module docstring must say what it shows")
+    return module
+
+
+def summary(module: ModuleType) -> str:
+    """First line of an experiment's docstring.
+
+    Examples
+    --------
+    >>> summary(load_experiment("realistic")).endswith(".")
+    True
+    """
+    return module.__doc__.strip().splitlines()[0]

@@ -1,0 +1,190 @@
+"""Results kept with what made them: command, configuration, seed, versions, hardware, date.
+
+A record is one JSON file, ``numerics/records/NAME.json``, written whole or not at all, by the
+runner only and never by hand.  In: the results of an experiment.  Out: the file; and back from it
+a :class:`Record`, refused when the experiment has changed so that the record no longer describes
+it.  Hardware is described by its kind alone, so that a record can be published.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+import tempfile
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from numerics.experiments import load_experiment
+
+__all__ = ["RECORDS", "Record", "load_record", "provenance", "write_record"]
+
+RECORDS = Path(__file__).parent / "records"
+
+_PACKAGES = ("numpy", "scipy", "torch", "torchvision", "timm", "scikit-image", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What an experiment found, and everything needed to find it again.
+
+    Parameters
+    ----------
+    experiment, command : str
+        Name of the experiment, and the command that made the record.
+    configuration : dict
+        The fields of the experiment's ``Config``.
+    seed : int
+    revision : dict
+        ``commit`` of the repository (None outside one), and ``modified``: the source files of
+        ``theory`` and ``numerics`` that differed from it.
+    versions, hardware : dict
+        Releases of the packages; processor, cores, device.
+    date : str
+        Start of the run, UTC, ISO 8601.
+    duration : float
+        Seconds of wall time.
+    results : dict
+        What ``run`` returned.
+    """
+
+    experiment: str
+    command: str
+    configuration: dict[str, Any]
+    seed: int
+    revision: dict[str, Any]
+    versions: dict[str, str]
+    hardware: dict[str, Any]
+    date: str
+    duration: float
+    results: dict[str, Any]
+
+    def config(self) -> Any:
+        """The configuration as an instance of the experiment's ``Config``."""
+        return load_experiment(self.experiment).Config(**self.configuration)
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        answer = subprocess.run(
+            ["git", *arguments],
+            cwd=Path(__file__).parent.parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return answer.stdout
+
+
+def _revision() -> dict[str, Any]:
+    commit = _git("rev-parse", "HEAD")
+    status = _git("status", "--porcelain", "--", "theory/*.py", "numerics/*.py") or ""
+    return {
+        "commit": commit.strip() if commit else None,
+        "modified": sorted(line[3:] for line in status.splitlines()),
+    }
+
+
+def _hardware(device: str) -> dict[str, Any]:
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu"
+    return {
+        "architecture": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": name,
+    }
+
+
+def provenance(device: str = "cpu") -> dict[str, Any]:
+    """The fields of a record that describe where it is made: revision, versions, hardware, date.
+
+    Examples
+    --------
+    >>> sorted(provenance())
+    ['date', 'hardware', 'revision', 'versions']
+    """
+    return {
+        "revision": _revision(),
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in _PACKAGES},
+        },
+        "hardware": _hardware(device),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _to_json(record: Record) -> str:
+    text = json.dumps(asdict(record), indent=1, allow_nan=False, ensure_ascii=False)
+    # A list of numbers goes on one line, so that a record can be read and its changes compared.
+    return re.sub(
+        r"\[\n([-+0-9.eE,\s]*)\]", lambda numbers: f"[{' '.join(numbers[1].split())}]", text
+    )
+
+
+def write_record(record: Record, directory: Path = RECORDS) -> Path:
+    """Write ``directory/NAME.json`` atomically: a reader finds the old file or the new one.
+
+    Raises
+    ------
+    ValueError
+        If a result is not a finite number, or is nothing that JSON can hold.
+    """
+    try:
+        text = _to_json(record)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"record {record.experiment}: {error}") from error
+    directory.mkdir(parents=True, exist_ok=True)
+    target = directory / f"{record.experiment}.json"
+    handle, temporary = tempfile.mkstemp(dir=directory, prefix=f".{record.experiment}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+        # mkstemp makes a private file; a record is as readable as any other source file.
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return target
+
+
+def load_record(name: str, directory: Path = RECORDS) -> Record:
+    """Read a record back, if it still describes the experiment of its name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none; the message gives the command that makes it.
+    ValueError
+        If the file is not a record, or its configuration and the experiment's ``Config`` do not
+        have the same fields.
+    """
+    experiment = load_experiment(name)
+    path = directory / f"{name}.json"
+    again = f"make it with `python -m numerics run {name}`"
+    if not path.exists():
+        raise FileNotFoundError(f"there is no record of {name}: {again}")
+    try:
+        record = Record(**json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, TypeError) as error:
+        raise ValueError(f"{name}.json is not a record ({error}): {again}") from error
+    if record.experiment != name:
+        raise ValueError(f"{name}.json holds a record of {record.experiment}: {again}")
+    recorded, present = set(record.configuration), {f.name for f in fields(experiment.Config)}
+    if recorded != present:
+        raise ValueError(
+            f"the record of {name} is out of date: its configuration has "
+            f"{sorted(recorded - present)} that Config lacks, and lacks "
+            f"{sorted(present - recorded)}: {again}"
+        )
+    return record
