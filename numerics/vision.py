@@ -138,14 +138,14 @@ def cosine_similarity(P: Tensor) -> Tensor:
 
 
 def grid_distance(side: int) -> Tensor:
-    """Euclidean distance of every two patches of a side × side grid, in patches.
+    """Euclidean distance of every two patches of a side × side grid, in patches: (side², side²).
 
     Examples
     --------
     >>> grid_distance(2)[0]
-    tensor([0.0000, 1.0000, 1.0000, 1.4142])
+    tensor([0.0000, 1.0000, 1.0000, 1.4142], dtype=torch.float64)
     """
-    line = torch.arange(side, dtype=torch.get_default_dtype())
+    line = torch.arange(side, dtype=torch.float64)
     place = torch.cartesian_prod(line, line)
     return torch.linalg.vector_norm(place[:, None] - place[None], dim=-1)
 
@@ -193,7 +193,7 @@ def spatial_structure(P: Tensor) -> SpatialStructure:
         )
     if not bool(torch.isfinite(P).all()):
         raise ValueError("encodings contain nan or inf: they must be finite numbers")
-    similarity, distance = cosine_similarity(P.double()), grid_distance(side).double()
+    similarity, distance = cosine_similarity(P.double()), grid_distance(side)
     pairs = ~torch.eye(len(P), dtype=torch.bool)
     both = torch.stack([similarity[pairs], distance[pairs]])
     return SpatialStructure(
