@@ -71,8 +71,8 @@ def exponential_sum(c: float, period: float, nodes: int) -> tuple[np.ndarray, np
     >>> s, w = exponential_sum(c=0.0, period=60.0, nodes=120)
     >>> x = 1.5
     >>> value = 0.5 + (w * np.exp(-s * x)).sum().real
-    >>> abs(value - 1 / (1 + np.exp(x))) < 1e-15
-    True
+    >>> float(value), float(1 / (1 + np.exp(x)))
+    (0.1824255238063564, 0.18242552380635635)
     """
     omega = (np.arange(nodes) + 0.5) * (2 * np.pi / period)
     s = c + 1j * omega
