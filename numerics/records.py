@@ -68,7 +68,10 @@ class Record:
 
     def config(self) -> Any:
         """The configuration as an instance of the experiment's ``Config``."""
-        return load_experiment(self.experiment).Config(**self.configuration)
+        # JSON has no tuples; a frozen Config has no lists.
+        return load_experiment(self.experiment).Config(
+            **{k: tuple(v) if isinstance(v, list) else v for k, v in self.configuration.items()}
+        )
 
 
 def _git(*arguments: str) -> str | None:

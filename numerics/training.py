@@ -84,17 +84,24 @@ class History:
         return self.columns[name]
 
 
-def _check(eta_v: float, eta_A: float, steps: int, record_at: Iterable[int]) -> None:
+def _checked_steps(
+    eta_v: float, eta_A: float, steps: int, record_at: Iterable[int] | None
+) -> set[int]:
+    """The steps to record, once every argument is known to be good."""
     for name, eta in (("eta_v", eta_v), ("eta_A", eta_A)):
         if not (math.isfinite(eta) and eta >= 0):
             raise ValueError(f"train.{name} = {eta!r}: {name} must be a finite number >= 0")
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
         raise ValueError(f"train.steps = {steps!r}: steps must be an integer >= 0")
-    outside = sorted(step for step in record_at if not 0 <= step <= steps)
+    if record_at is None:
+        return set(range(steps + 1))
+    record = set(record_at)
+    outside = sorted(step for step in record if not 0 <= step <= steps)
     if outside:
         raise ValueError(
             f"train.record_at contains {outside}: recorded steps must lie in 0..{steps}"
         )
+    return record
 
 
 def train(
@@ -152,8 +159,7 @@ def train(
     >>> history["loss"][20] < history["loss"][0]
     True
     """
-    record = set(range(steps + 1)) if record_at is None else set(record_at)
-    _check(eta_v, eta_A, steps, record)
+    record = _checked_steps(eta_v, eta_A, steps, record_at)
     optimizer = torch.optim.SGD(
         [{"params": [model.v], "lr": eta_v}, {"params": [model.A], "lr": eta_A}]
     )
