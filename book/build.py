@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterable
 from importlib.metadata import distributions
 from pathlib import Path
-
-from jupyter_book.cli.main import main as jupyter_book
 
 BOOK = Path(__file__).resolve().parent
 ROOT = BOOK.parent
@@ -50,16 +49,19 @@ def empty_stale_cache(build: Path, key: str) -> None:
 
 def build(source: Path) -> Path:
     """Build the book in `source`; return its index page, or exit with jupyter-book's status."""
+    command = shutil.which("jupyter-book", path=Path(sys.executable).parent)
+    if command is None:
+        sys.exit(f"jupyter-book is not installed beside {sys.executable}")
     output = source / "_build"
     packages = [f"{d.metadata['Name']}=={d.version}" for d in distributions()]
     empty_stale_cache(output, fingerprint(inputs(source), packages))
     # A second, incremental build of a failing book would succeed, and pages of chapters that are
     # gone would stay: start from nothing.
     shutil.rmtree(output / "html", ignore_errors=True)
-    jupyter_book(
-        ["build", "--all", "--warningiserror", "--nitpick", "--keep-going", str(source)],
-        standalone_mode=False,
-    )
+    options = ["--all", "--warningiserror", "--nitpick", "--keep-going"]
+    finished = subprocess.run([command, "build", *options, str(source)], check=False)
+    if finished.returncode:
+        sys.exit(finished.returncode)
     return output / "html" / "index.html"
 
 

@@ -6,8 +6,8 @@
 * Every identifier on a page is unique: sphinx-proof calls the content of each statement
   ``proof-content``.
 * Every image has an alternative text: a figure without one is a warning, hence a failed build.
-* Docstrings may write ``|x|`` for a modulus and begin a property with ``Shape (D, D): …``; both mean
-  something else to docutils and to napoleon.
+* Docstrings may write ``|x|`` for a modulus and begin a property with ``Shape (D, D): …``; to
+  docutils and to napoleon both mean something else.
 """
 
 from __future__ import annotations
