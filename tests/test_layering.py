@@ -165,6 +165,12 @@ HOUSE = {
 }
 
 
+def test_every_listed_room_exists() -> None:
+    modules = {tuple(name.split(".")[:2]) for name in read_sources()}
+    listed = {(p, name) for p, rooms in ROOMS.items() for room in rooms for name in room}
+    assert listed <= modules
+
+
 def test_a_house_in_order_passes() -> None:
     assert violations(HOUSE) == []
 

@@ -96,7 +96,7 @@ def _rate(setting: Setting) -> Fraction | float:
     return Fraction(int(q.numerator), int(q.denominator)) if isinstance(q, Rational) else float(q)
 
 
-def _weights(q: Fraction | float) -> tuple[NDArray[Any], int | float]:
+def _weights(q: Fraction | float) -> tuple[NDArray[Any], int]:
     """Weights of the features −1, 0, 1 and their total: integers in the exact case.
 
     Integers, because convolving Fractions would reduce one at every single product.
@@ -104,7 +104,7 @@ def _weights(q: Fraction | float) -> tuple[NDArray[Any], int | float]:
     if isinstance(q, Fraction):
         a, b = q.numerator, q.denominator
         return np.array([a, 2 * (b - a), a], dtype=object), 2 * b
-    return np.array([q / 2, 1 - q, q / 2]), 1.0
+    return np.array([q / 2, 1 - q, q / 2]), 1
 
 
 def _convolution_power(base: NDArray[Any], times: int) -> NDArray[Any]:
@@ -119,7 +119,7 @@ def _convolution_power(base: NDArray[Any], times: int) -> NDArray[Any]:
     return result
 
 
-def _law(weights: NDArray[Any], total: int | float) -> Law:
+def _law(weights: NDArray[Any], total: int) -> Law:
     """The symmetric law with these weights, centred at 0."""
     half = len(weights) // 2
     if weights.dtype == object:
@@ -261,7 +261,7 @@ def posterior(features: ArrayLike, partition: Partition) -> NDArray[np.float64]:
     return plus / (plus + minus)
 
 
-def _pure_set_weights(setting: Setting) -> tuple[NDArray[Any], int | float]:
+def _pure_set_weights(setting: Setting) -> tuple[NDArray[Any], int]:
     """Weights of a random set being all −1, not pure, all +1."""
     weights, unit = _weights(_rate(setting))
     pure, total = weights[0] ** setting.C, unit**setting.C

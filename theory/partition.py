@@ -93,7 +93,9 @@ class Partition:
         return cls(tuple(i // C for i in range(L * C)))
 
     @classmethod
-    def scattered(cls, L: int, C: int, permutation: Sequence[int] | int) -> Partition:
+    def scattered(
+        cls, L: int, C: int, permutation: Sequence[int] | NDArray[np.integer] | int
+    ) -> Partition:
         """The contiguous partition moved by a permutation, or by a random one from a seed.
 
         Patch ``permutation[i]`` belongs to set i // C; an integer seeds ``numpy``'s default
@@ -138,7 +140,7 @@ class Partition:
         labels = np.array(self.labels)
         return labels[:, None] == labels[None, :]
 
-    def relabelled(self, permutation: Permutation | Sequence[int]) -> Partition:
+    def relabelled(self, permutation: Permutation | ArrayLike) -> Partition:
         """The image of the partition: patch ``permutation[i]`` takes the set of patch i."""
         labels = np.empty(self.D, dtype=int)
         labels[_as_permutation("permutation", permutation, self.D)] = self.labels
