@@ -144,10 +144,10 @@ def expectation_by_enumeration(setting: Setting, state: Coefficients) -> Expecta
     value, error = np.zeros(7), np.zeros(4)
     for T, count, probability, n_plus, n_minus in _by_total(in_floats):
         with np.errstate(over="ignore", invalid="ignore"):
-            of_set = set_terms(
-                in_floats, alpha, levels, n_plus.astype(float), n_minus.astype(float), float(T)
-            )
-            of_signal = set_terms(in_floats, alpha, levels, float(setting.C), 0.0, float(T))
+            # As float64 of numpy, which overflows to infinity where a Python float would raise.
+            total, C = np.float64(T), np.float64(setting.C)
+            of_set = set_terms(in_floats, alpha, levels, n_plus * 1.0, n_minus * 1.0, total)
+            of_signal = set_terms(in_floats, alpha, levels, C, 0.0, total)
         sets = np.array([getattr(of_set, name) for name in _NAMES])
         signal = np.array([getattr(of_signal, name) for name in _NAMES])
         if not (np.isfinite(sets).all() and np.isfinite(signal).all()):

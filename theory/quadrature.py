@@ -202,7 +202,9 @@ def _window(
     return min(full, int(np.ceil(max(left, right, 1.0))) + 1)
 
 
-def _plan(samples: _Samples, bounds: _Bounds, others: int) -> tuple[list[_Plan], np.ndarray]:
+def _plan(
+    samples: _Samples, bounds: _Bounds, others: int, refinement: int
+) -> tuple[list[_Plan], np.ndarray]:
     """Choose, for every total that matters, the line, the period, the nodes and the window.
 
     Also returns, per expectation, the logarithm of the largest bound on one total's contribution.
@@ -228,7 +230,7 @@ def _plan(samples: _Samples, bounds: _Bounds, others: int) -> tuple[list[_Plan],
         )
         below = np.arange(0, min(c, _ZERO + 1))
         periods = [
-            1.0,
+            2.0,
             ((here[above] + DIGITS) / (ABSCISSAE[above] - ABSCISSAE[c])).min(),
             ((here[below] + DIGITS) / (ABSCISSAE[c] - ABSCISSAE[below])).min(),
         ]
@@ -237,9 +239,10 @@ def _plan(samples: _Samples, bounds: _Bounds, others: int) -> tuple[list[_Plan],
             periods.append(here[_ZERO] / ABSCISSAE[c])
         if _HALF <= c < _ONE:
             periods.append(here[_ONE] / (1 - ABSCISSAE[c]))
-        period = max(periods)
+        period = refinement * max(periods)
         nodes = int(np.ceil((DIGITS + here[c]) / np.pi * period / (2 * np.pi))) + 1
-        at_zero = here[_ZERO] - ABSCISSAE[c] * period > -DIGITS
+        # The loss grows like its period below zero, whence the logarithm.
+        at_zero = here[_ZERO] - ABSCISSAE[c] * period + np.log(period) > -DIGITS
         at_one = c >= _HALF and here[_ONE] - (1 - ABSCISSAE[c]) * period > -DIGITS
         plans.append(_Plan(index, c, period, nodes, at_zero, at_one))
     return plans, top
@@ -259,8 +262,11 @@ def _power(base: np.ndarray, exponent: int) -> np.ndarray:
 class _Total:
     """E[e^{−sF} G; T] at one total T, for G = 1, F, ∂F and Σ_sets |∂F_set|."""
 
-    def __init__(self, samples: _Samples, bounds: _Bounds, others: int, index: int) -> None:
+    def __init__(
+        self, samples: _Samples, bounds: _Bounds, others: int, index: int, refinement: int
+    ) -> None:
         self.samples, self.bounds, self.others, self.index = samples, bounds, others, index
+        self.refinement = refinement
         of_set = np.array([getattr(samples.terms, name)[:, index] for name in _NAMES])
         of_signal = np.array([getattr(samples.signal, name)[index] for name in _NAMES])
         self.F_set, self.F_signal = of_set[0], of_signal[0]
@@ -275,7 +281,7 @@ class _Total:
         sums = samples.set_sum[samples.first]
         log_coefficients = self.bounds.log_coefficients[line, :, self.index]
         log_norm = _log_sum(log_coefficients + tilt * sums, axis=0)
-        window = _window(log_coefficients, tilt, spurious, sums, others)
+        window = self.refinement * _window(log_coefficients, tilt, spurious, sums, others)
 
         # Coefficients of the polynomial on the circle e^{tilt}, in units of its largest value.
         exponent = samples.log_probability + tilt * samples.set_sum - log_norm
@@ -336,13 +342,18 @@ class _Total:
         return ROUNDING * mass
 
 
-def expectation_by_quadrature(setting: Setting, state: Coefficients) -> Expectation:
+def expectation_by_quadrature(
+    setting: Setting, state: Coefficients, *, refinement: int = 1
+) -> Expectation:
     """Loss and gradient with their errors, by the midpoint rule on vertical lines.
 
     Parameters
     ----------
     setting : Setting
     state : Coefficients
+    refinement : int
+        Multiplies every period and every window beyond what the bounds ask for; a result that
+        changes by more than its error would refute the bounds.
 
     Returns
     -------
@@ -371,7 +382,7 @@ def expectation_by_quadrature(setting: Setting, state: Coefficients) -> Expectat
         )
     others = setting.L - 1
     bounds = _bounds(samples, others)
-    plans, log_size = _plan(samples, bounds, others)
+    plans, log_size = _plan(samples, bounds, others, refinement)
     nodes = sum(plan.nodes for plan in plans)
     if nodes > MOST_NODES:
         raise ArithmeticError(
@@ -384,7 +395,7 @@ def expectation_by_quadrature(setting: Setting, state: Coefficients) -> Expectat
     error = 4 * len(samples.spurious) * np.exp(log_size - log_unit - DIGITS)
     value = np.zeros(7)
     for plan in plans:
-        total = _Total(samples, bounds, others, plan.index)
+        total = _Total(samples, bounds, others, plan.index, refinement)
         value += total.expectations(plan, log_unit)
         error += total.rounding(plan, log_unit)
 

@@ -1,0 +1,301 @@
+"""The exact expectation: quadrature against enumeration, against itself, and where it refuses."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import coefficients, rational_settings, small_settings
+
+from theory.distribution import set_types
+from theory.dynamics import gradient_descent
+from theory.enumeration import (
+    configuration_count,
+    configurations,
+    expectation_by_enumeration,
+    rational_slope,
+)
+from theory.expectation import Expectation
+from theory.population import expectation, population_gradient, population_loss
+from theory.quadrature import expectation_by_quadrature, exponential_sum
+from theory.reduction import AttentionLevels, set_terms
+from theory.setting import Coefficients, Setting
+
+VIT = Setting(L=49, C=4, q=0.1, p=3, nu=0.05, sigma_A=3.0)
+# Along a run from α = 0.001 with steps (1e-5, 50): in act I, before, inside and after the rise.
+VIT_STATES = [
+    Coefficients(0.0073, 0.0012, -0.0003),
+    Coefficients(0.0198, 0.8478, -0.022),
+    Coefficients(0.0175, 2.2, -0.06),
+    Coefficients(0.012, 3.5, -0.12),
+]
+
+
+def values(result: Expectation) -> np.ndarray:
+    g = result.gradient
+    return np.array([result.loss, g.alpha, g.gamma, g.rho])
+
+
+def errors(result: Expectation) -> np.ndarray:
+    e = result.gradient_error
+    return np.array([result.loss_error, e.alpha, e.gamma, e.rho])
+
+
+def scales(result: Expectation) -> np.ndarray:
+    s = result.scale
+    return np.array([result.loss, s.alpha, s.gamma, s.rho])
+
+
+def assert_agree(a: Expectation, b: Expectation, relative: float) -> None:
+    """Each number within its own errors, and within ``relative`` of its scale."""
+    gap = np.abs(values(a) - values(b))
+    tiny = np.finfo(float).tiny
+    assert (gap <= errors(a) + errors(b) + tiny).all(), (gap, errors(a), errors(b))
+    assert (gap <= relative * scales(b) + tiny).all(), (gap, scales(b))
+
+
+@st.composite
+def small_problems(draw):
+    setting = draw(small_settings(max_D=12, max_C=4))
+    return setting, draw(coefficients(setting))
+
+
+@given(small_problems())
+def test_quadrature_is_enumeration(problem):
+    assert_agree(expectation_by_quadrature(*problem), expectation_by_enumeration(*problem), 1e-12)
+
+
+@given(small_problems(), st.sampled_from([1, 10, 100]))
+def test_quadrature_is_enumeration_where_F_is_large(problem, factor):
+    """F up to ±6000, so that single totals carry both signs of F far from zero."""
+    setting, state = problem
+    large = replace(state, alpha=state.alpha * factor ** (1 / setting.p))
+    assert_agree(
+        expectation_by_quadrature(setting, large), expectation_by_enumeration(setting, large), 1e-11
+    )
+
+
+@pytest.mark.parametrize("state", VIT_STATES)
+def test_vit_size_does_not_move_under_refinement(state):
+    """Twice the period, twice the window: nothing changes beyond the error that was returned."""
+    once, twice = (expectation_by_quadrature(VIT, state, refinement=r) for r in (1, 2))
+    assert once.relative_error < 1e-10
+    assert_agree(once, twice, 1e-11)
+
+
+def test_heavy_tails_do_not_move_under_refinement():
+    """F reaches −1000 at (14, 14, 0.3): types of negligible probability must not decide."""
+    setting = Setting(L=14, C=14, q=0.3, p=3, nu=0.05, sigma_A=3.0)
+    state = Coefficients(0.02, 0.1, -0.01)
+    once, twice = (expectation_by_quadrature(setting, state, refinement=r) for r in (1, 2))
+    assert once.relative_error < 1e-8
+    assert_agree(once, twice, 1e-8)
+
+
+def test_error_stays_small_along_a_whole_trajectory():
+    path = gradient_descent(
+        VIT, Coefficients(0.001, 0.0, 0.0), eta_v=1e-4, eta_A=2000.0, steps=40, tolerance=1e-10
+    )
+    assert path.loss[-1] < 0.1 < 0.6 < path.loss[0]
+
+
+@given(small_problems())
+def test_monte_carlo_agrees(problem):
+    """Images drawn patch by patch, the network evaluated on them: no types, no levels."""
+    setting, state = problem
+    rng = np.random.default_rng(0)
+    samples, D, C = 4000, setting.D, setting.C
+    q = float(setting.q)
+    x = rng.choice([-1.0, 0.0, 1.0], size=(samples, D), p=[q / 2, 1 - q, q / 2])
+    x[:, :C] = 1.0
+    same = np.arange(D)[:, None] // C == np.arange(D) // C
+    A = np.where(same, float(state.gamma), float(state.rho))
+    np.fill_diagonal(A, float(setting.sigma_A))
+    S = np.exp((A - A.max(axis=1, keepdims=True)) / float(setting.temperature))
+    S /= S.sum(axis=1, keepdims=True)
+    O = D * state.alpha * x @ S.T
+    loss = np.logaddexp(0, -(O**setting.p + float(setting.nu) * O).sum(axis=1))
+    gap = abs(loss.mean() - population_loss(setting, state))
+    # Bernstein: with range b and variance s², 12 deviations are exceeded with e^{−70}.
+    spread = loss.std() / math.sqrt(samples) + np.ptp(loss) / samples
+    assert gap <= 12 * spread + 1e-9
+
+
+@given(small_problems())
+def test_gradient_is_the_derivative_of_the_loss(problem):
+    """Central differences in each coefficient; one entry of A is one of many that γ moves."""
+    setting, state = problem
+    gradient = population_gradient(setting, state)
+    pairs = {
+        "alpha": 1,
+        "gamma": setting.D * (setting.C - 1),
+        "rho": setting.D * (setting.D - setting.C),
+    }
+    for name, count in pairs.items():
+        h = 1e-4 * (1.0 if name != "alpha" else max(abs(state.alpha), 1e-3))
+        up, down = (
+            population_loss(setting, replace(state, **{name: getattr(state, name) + sign * h}))
+            for sign in (1, -1)
+        )
+        expected = (up - down) / (2 * h)
+        scale = getattr(expectation(setting, state).scale, name) * max(count, 1)
+        assert getattr(gradient, name) * count == pytest.approx(
+            expected, rel=1e-5, abs=1e-5 * scale + 1e-11 / h
+        )
+
+
+@given(rational_settings(max_D=6))
+def test_configurations_have_total_probability_one(setting):
+    _, _, count, probability = configurations(setting)
+    assert len(count) == configuration_count(setting)
+    assert (count.sum(axis=1) == setting.L - 1).all()
+    assert len({tuple(row) for row in count.tolist()}) == len(count)
+    assert sum(probability) == 1
+
+
+@given(rational_settings(max_D=6), st.fractions(-2, 2, max_denominator=4))
+def test_rational_slope_is_the_mean_over_patches(setting, alpha):
+    """Exactly: against every pattern of every patch, for a rational factor that depends on F."""
+    levels = AttentionLevels(Fraction(1, 3), Fraction(1, 5), Fraction(1, 7))
+    setting = replace(setting, nu=Fraction(setting.nu), temperature=Fraction(setting.temperature))
+
+    def factor(F: Fraction) -> Fraction:
+        return 1 / (1 + F**2)
+
+    q = Fraction(setting.q)
+    probability = {1: q / 2, -1: q / 2, 0: 1 - q}
+    expected = [Fraction(0)] * 3
+    for x in itertools.product((-1, 0, 1), repeat=setting.n):
+        weight = math.prod((probability[value] for value in x), start=Fraction(1))
+        if not weight:
+            continue
+        sets = [x[i : i + setting.C] for i in range(0, setting.n, setting.C)]
+        total = setting.C + sum(x)
+        terms = [set_terms(setting, alpha, levels, setting.C, 0, total)]
+        terms += [set_terms(setting, alpha, levels, s.count(1), s.count(-1), total) for s in sets]
+        weight *= factor(sum(t.F for t in terms))
+        for row, name in enumerate(("alpha", "gamma", "rho")):
+            expected[row] += weight * sum(getattr(t, name) for t in terms)
+    slope = rational_slope(setting, alpha, levels, factor)
+    assert [slope.alpha, slope.gamma, slope.rho] == expected
+
+
+@pytest.mark.parametrize("c", [0.0, 0.125, 0.5, 0.875, 1.0])
+@pytest.mark.parametrize("period", [20.0, 60.0])
+def test_exponential_sum_has_the_stated_remainder(c, period):
+    """Against the exact alternating series, in 50 digits; x beyond the period included."""
+    nodes = int(40 * period / (2 * math.pi**2)) + 1
+    s, weight = exponential_sum(c, period, nodes)
+    with mpmath.workdps(50):
+        u, w = mpmath.exp(-c * period), mpmath.exp(-(1 - c) * period)
+        for x in (-1.3 * period, -4.0, 0.0, 0.7, 9.0, 1.2 * period):
+            found = sum(
+                (mpmath.mpc(a) * mpmath.exp(-mpmath.mpc(b) * x)).real
+                for a, b in zip(weight, s, strict=True)
+            )
+
+            def sig(y):
+                return 1 / (1 + mpmath.exp(-y))
+
+            remainder = sum(
+                (-1) ** k
+                * (u**k * sig(x - k * period) + w**k * mpmath.exp(-x) * sig(-x - k * period))
+                for k in range(1, 40)
+            )
+            exact = sig(-x) - u / (1 + u) - mpmath.exp(-x) * w / (1 + w) - remainder
+            cut = (
+                mpmath.exp(-c * x)
+                / mpmath.pi
+                * mpmath.log(mpmath.coth(mpmath.pi**2 * nodes / period))
+            )
+            rounding = 1e-14 * float(mpmath.exp(-c * x)) * (1 + abs(x))
+            assert abs(found - exact) <= cut + rounding
+
+
+def test_error_of_the_midpoint_rule_falls_exponentially_in_the_period():
+    x, gaps, periods = 2.0, [], [8.0, 12.0, 16.0, 20.0]
+    for period in periods:
+        s, weight = exponential_sum(0.0, period, 60)
+        found = 0.5 + (weight * np.exp(-s * x)).sum().real
+        gaps.append(abs(found - 1 / (1 + math.exp(x))))
+    rate = np.polyfit(periods, np.log(gaps), 1)[0]
+    # At c = 0 the remainder is of order e^{|x| − P}.
+    assert rate == pytest.approx(-1.0, abs=0.02)
+
+
+def test_deterministic_data_keep_relative_accuracy():
+    """q = 0: F is one number, near 50, and the loss e^{−50} keeps its digits."""
+    setting = Setting(L=3, C=2, q=0.0, p=3, nu=0.1, sigma_A=1.0)
+    state = Coefficients(0.6, 2.0, -0.5)
+    result = expectation_by_quadrature(setting, state)
+    assert 0 < result.loss < 1e-20
+    assert_agree(result, expectation_by_enumeration(setting, state), 1e-13)
+
+
+def test_silent_network_has_loss_log_two():
+    assert population_loss(VIT, Coefficients(0.0, 1.0, -1.0)) == pytest.approx(math.log(2), 1e-14)
+
+
+def test_one_patch_sets_have_no_inside_gradient():
+    setting = Setting(L=5, C=1, q=0.4, p=3, nu=0.2, sigma_A=1.0)
+    assert population_gradient(setting, Coefficients(0.3, 0.7, -0.1)).gamma == 0
+
+
+def test_rational_settings_are_accepted_by_every_method():
+    setting = Setting(
+        L=3, C=2, q=Fraction(1, 3), p=3, nu=Fraction(1, 7), sigma_A=Fraction(3, 2),
+        temperature=Fraction(1, 2),
+    )  # fmt: skip
+    state = Coefficients(Fraction(1, 5), Fraction(1, 3), Fraction(-1, 9))
+    assert_agree(
+        expectation_by_quadrature(setting, state), expectation_by_enumeration(setting, state), 1e-13
+    )
+
+
+@pytest.mark.parametrize("method", ["quadrature", "enumeration"])
+def test_overflow_is_refused(method):
+    setting = Setting(L=3, C=2, q=0.5, p=3, nu=0.1, sigma_A=1.0)
+    with pytest.raises(ArithmeticError, match="overflows float64.*reduce alpha"):
+        population_gradient(setting, Coefficients(1e120, 0.0, 0.0), method=method)
+
+
+def test_range_beyond_quadrature_is_refused():
+    setting = Setting(L=3, C=2, q=0.5, p=3, nu=0.1, sigma_A=1.0)
+    with pytest.raises(ArithmeticError, match="nodes.*enumeration"):
+        population_gradient(setting, Coefficients(30.0, 0.0, 0.0))
+    listed = expectation(
+        setting, Coefficients(30.0, 0.0, 0.0), method="enumeration", tolerance=1e-9
+    )
+    assert math.isfinite(listed.gradient.alpha)
+
+
+def test_too_many_configurations_are_refused():
+    assert configuration_count(VIT) > 10**12
+    with pytest.raises(ArithmeticError, match="too many to enumerate.*quadrature"):
+        population_gradient(VIT, VIT_STATES[0], method="enumeration")
+
+
+def test_tolerance_that_cannot_be_met_is_refused():
+    with pytest.raises(ArithmeticError, match="above the tolerance 1.0e-18"):
+        population_loss(VIT, VIT_STATES[1], tolerance=1e-18)
+
+
+def test_unknown_method_is_named():
+    with pytest.raises(ValueError, match="method = 'magic'.*enumeration.*quadrature"):
+        population_loss(VIT, VIT_STATES[0], method="magic")
+
+
+def test_types_of_probability_zero_are_left_out():
+    setting = Setting(L=3, C=2, q=1.0, p=3, nu=0.1, sigma_A=1.0)
+    assert (set_types(setting).probability == 0).any()
+    state = Coefficients(0.3, 0.5, -0.1)
+    assert_agree(
+        expectation_by_quadrature(setting, state), expectation_by_enumeration(setting, state), 1e-13
+    )
