@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from itertools import combinations
 from pathlib import Path
 
@@ -85,9 +86,21 @@ def test_an_image_without_alternative_text_is_a_warning(monkeypatch: pytest.Monk
 
 
 def test_bars_are_escaped_outside_literals_and_doctests() -> None:
-    lines = ["|x| and ``a | b``", ">>> 1 | 2", "3|4", "", "|y|"]
-    escaped = [r"\|x\| and ``a | b``", ">>> 1 | 2", "3|4", "", r"\|y\|"]
+    lines = ["|x| and ``a | b``", ">>> 1 | 2", "3|4", "", "|y|", "::", "", "    |z|", "", "|u|"]
+    escaped = [r"\|x\| and ``a | b``", *lines[1:4], r"\|y\|", *lines[5:9], r"\|u\|"]
     assert companion.escape_bars(lines) == escaped
+
+
+def test_formulas_of_a_module_become_literal_blocks() -> None:
+    lines = ["Title.", "", "* a", "", "  b", "", "Text::", "", "    c", "", "End", "", "    |d|"]
+    companion.read_docstring(None, "module", "m", None, None, lines)
+    assert lines[:11] == ["Title.", "", "* a", "", "  b", "", "Text::", "", "    c", "", "End"]
+    assert lines[11:] == ["", "::", "", "    |d|"]
+
+
+def test_examples_of_the_extension_run() -> None:
+    failed, attempted = doctest.testmod(companion)
+    assert (failed, attempted) == (0, 2)
 
 
 def test_a_property_keeps_the_words_before_its_first_colon() -> None:

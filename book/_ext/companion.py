@@ -6,8 +6,8 @@
 * Every identifier on a page is unique: sphinx-proof calls the content of each statement
   ``proof-content``.
 * Every image has an alternative text: a figure without one is a warning, hence a failed build.
-* Docstrings may write ``|x|`` for a modulus and begin a property with ``Shape (D, D): …``; to
-  docutils and to napoleon both mean something else.
+* Docstrings may write ``|x|`` for a modulus, begin a property with ``Shape (D, D): …`` and, in a
+  module, indent a formula; to docutils and to napoleon all three mean something else.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ __all__ = [
     "check_alternative_text",
     "copy_mathjax",
     "escape_bars",
+    "literal_displays",
     "mathjax_source",
     "name_statements",
     "read_docstring",
@@ -83,22 +84,43 @@ def escape_bars(lines: list[str]) -> list[str]:
     >>> escape_bars(["a set of |S| patches, ``a | b``", ">>> 1 | 2"])
     ['a set of \\|S\\| patches, ``a | b``', '>>> 1 | 2']
     """
-    escaped, in_doctest = [], False
+    escaped = []
+    in_doctest = in_block = False
     for line in lines:
         in_doctest = line.lstrip().startswith(">>>") or (in_doctest and bool(line.strip()))
-        if not in_doctest:
+        in_block = in_block and not line[:1].strip()  # until the next line that is not indented
+        if not in_doctest and not in_block:
             parts = line.split("``")
             parts[::2] = [part.replace("|", r"\|") for part in parts[::2]]
             line = "``".join(parts)
+        in_block = in_block or line.endswith("::")
         escaped.append(line)
     return escaped
+
+
+def literal_displays(lines: list[str]) -> list[str]:
+    """Mark the indented formulas of a module's docstring as literal, so that they stay aligned.
+
+    Examples
+    --------
+    >>> literal_displays(["The loss is", "", "    L = E log(1 + e^{−yF}),", "", "in nats."])
+    ['The loss is', '', '::', '', '    L = E log(1 + e^{−yF}),', '', 'in nats.']
+    """
+    marked: list[str] = []
+    for previous, line in zip(["", *lines], lines, strict=False):
+        before = next((text for text in reversed(marked) if text.strip()), "")
+        prose = before and not before.startswith((" ", "*", "-", "..")) and before[-2:] != "::"
+        if line.startswith(" ") and not previous.strip() and prose:
+            marked += ["::", ""]
+        marked.append(line)
+    return marked
 
 
 def read_docstring(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
     """Prepare the `lines` of a docstring, in place, before napoleon reads them."""
-    lines[:] = escape_bars(lines)
+    lines[:] = escape_bars(literal_displays(lines) if what == "module" else lines)
     if what in {"attribute", "data", "property"}:
         # Napoleon takes the words before the first colon for a type, unless they are not on the
         # first line: an empty comment is.
