@@ -122,6 +122,9 @@ class Reading:
 
     def row(self) -> dict[str, float]:
         """The reading as flat named numbers, for a history."""
+        # An orbital off the diagonal holds (j, i) with (i, j), so its entries have a scatter.
+        assert self.gamma.spread is not None
+        assert self.rho.spread is not None
         return {
             "alpha": self.alpha,
             "off_axis": self.off_axis,

@@ -61,6 +61,8 @@ class PositionalAttention(nn.Module):
     tensor([0., 0., 0.])
     """
 
+    diagonal: Tensor
+
     def __init__(
         self,
         A: Tensor,
@@ -83,7 +85,7 @@ class PositionalAttention(nn.Module):
 
     def forward(self) -> Tensor:
         """The attention matrix S, of shape (D, D)."""
-        A = self.A
+        A: Tensor = self.A
         if not self.train_diagonal:
             # The diagonal enters as a constant, so its gradient is exactly zero.
             A = torch.where(self.diagonal, A.detach(), A)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -146,8 +146,9 @@ class StructuredData:
         """
         if isinstance(N, bool) or not isinstance(N, int) or N < 1:
             raise ValueError(f"sample.N = {N!r}: N must be an integer >= 1")
+        assert self.noise_std is not None  # the default is filled in at construction
         device, setting = generator.device, self.setting
-        draw = {"generator": generator, "device": device}
+        draw: dict[str, Any] = {"generator": generator, "device": device}
 
         labels = torch.tensor(self.partition.labels, device=device)
         w_star = self.w_star.to(device)

@@ -9,7 +9,7 @@ In: patches X of shape (N, D, d).  Out: F of shape (N,), and the attention matri
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -139,7 +139,7 @@ class SimplifiedViT(nn.Module):
             raise ValueError(
                 f"SimplifiedViT.realistic.omega = {omega!r}: omega must be a finite number >= 0"
             )
-        draw = {"generator": generator, "device": generator.device, "dtype": dtype}
+        draw: dict[str, Any] = {"generator": generator, "device": generator.device, "dtype": dtype}
         v = omega * torch.randn(d, **draw)
         A = omega * torch.randn(setting.D, setting.D, **draw)
         return cls(setting, v, A, **options)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from types import ModuleType
+from typing import Any
 
 __all__ = ["load_experiment", "names", "summary"]
 
@@ -47,8 +48,9 @@ def load_experiment(name: str) -> ModuleType:
     if name not in names():
         raise ValueError(f"no experiment is called {name!r}; there are: {', '.join(names())}")
     module = importlib.import_module(f"{__name__}.{name}")
-    config = getattr(module, "Config", None)
-    if not (is_dataclass(config) and config.__dataclass_params__.frozen):
+    config: Any = getattr(module, "Config", None)
+    parameters: Any = getattr(config, "__dataclass_params__", None)
+    if parameters is None or not parameters.frozen:
         raise TypeError(f"experiment {name}: Config must be a frozen dataclass")
     if "seed" not in {field.name for field in fields(config)}:
         raise TypeError(f"experiment {name}: Config must have a field seed")
@@ -69,4 +71,4 @@ def summary(module: ModuleType) -> str:
     >>> summary(load_experiment("realistic")).endswith(".")
     True
     """
-    return module.__doc__.strip().splitlines()[0]
+    return (module.__doc__ or "").strip().splitlines()[0]
