@@ -128,7 +128,8 @@ class SimplifiedViT:
         """Numeric code f(weights, v, X, *parameters) for a list of expressions.
 
         Arguments are nested sequences of shapes (D, D), (d,) and (D, d).  F and its gradients use
-        + − * / and integer powers alone, so the code serves floats, Fractions and balls alike.
+        + − * / and integer powers alone, so the code serves floats, Fractions and balls alike
+        (an int divided by an int is a float in Python: exact arguments are all Fractions).
         """
         arguments = [self.weights.tolist(), list(self.v), self.X.tolist(), *parameters]
         return sp.lambdify(arguments, expressions, "math", cse=True)

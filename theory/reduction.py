@@ -155,10 +155,11 @@ def _generated_terms() -> Any:
     arguments = (
         *(s.alpha, s.Lambda, s.Gamma, s.Xi),
         *(s.n_plus, s.n_minus, s.T),
-        *(s.L, s.C, s.p, s.nu, s.tau),
+        *(s.L, s.C, s.p, s.nu),
     )
     # Only + − * / ** appear, so the code serves float arrays, Fractions and balls alike.
-    expressions = [set_output(), *set_derivatives().values()]
+    # Derivatives in logits have one factor 1/τ, left to the caller: 1/τ rounds, x/τ need not.
+    expressions = [set_output(), *(e.subs(s.tau, 1) for e in set_derivatives().values())]
     # The "math" printer writes 1/x where the numpy printer writes x**(-1.0), a float.
     return sp.lambdify(arguments, expressions, "math", cse=True)
 
@@ -269,12 +270,12 @@ def set_terms(
         setting.C,
         setting.p,
         setting.nu,
-        setting.temperature,
     )
     inside, across = _generated_pair_counts()(setting.L, setting.C)
+    tau = setting.temperature
     # With C = 1 no pair lies inside a set: γ moves nothing and its gradient is zero.
-    gamma_pair = gamma_total / inside if inside else 0 * gamma_total
-    return SetTerms(F, alpha_total, gamma_pair, rho_total / across)
+    gamma_pair = gamma_total / (inside * tau) if inside else 0 * gamma_total
+    return SetTerms(F, alpha_total, gamma_pair, rho_total / (across * tau))
 
 
 def weights_of(

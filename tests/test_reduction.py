@@ -1,0 +1,411 @@
+"""The reduced model against the full one: exact sums, autograd, finite differences, code."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+from fractions import Fraction
+from functools import cache
+from itertools import permutations as ordered
+
+import flint
+import mpmath
+import numpy as np
+import pytest
+import sympy as sp
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import (
+    attention_logits,
+    coefficients,
+    group_elements,
+    partitions,
+    rational_settings,
+    settings,
+)
+
+from theory.model import SimplifiedViT, enumerate_samples, polynomial_activation
+from theory.partition import Partition, orbitals
+from theory.reduction import (
+    SYMBOLS,
+    AttentionLevels,
+    attention_levels,
+    coefficients_of,
+    pair_counts,
+    set_derivatives,
+    set_output,
+    set_terms,
+    symbolic_levels,
+    weights_of,
+)
+from theory.setting import Coefficients, Setting
+
+s = SYMBOLS
+
+
+def types_of(delta, partition: Partition) -> list[tuple[int, int]]:
+    """(n₊, n₋) of every set."""
+    features = [[delta[j] for j in members] for members in partition.sets]
+    return [(values.count(1), values.count(-1)) for values in features]
+
+
+def reduced(setting: Setting, alpha, levels: AttentionLevels, types) -> list:
+    """F, ∂F/∂v·w*, ∂F/∂A_in, ∂F/∂A_across of one sample of label +1, summed over its sets."""
+    total = sum(plus - minus for plus, minus in types)
+    terms = [set_terms(setting, alpha, levels, *kind, total) for kind in types]
+    return [sum(getattr(t, name) for t in terms) for name in ("F", "alpha", "gamma", "rho")]
+
+
+# --- Against autograd and finite differences on the full weights
+
+
+def torch_loss(setting: Setting, partition: Partition, A: torch.Tensor, v: torch.Tensor):
+    """E log(1 + e^{−yF}) of the full model at w* = (1, 0), noise (0, ±1): all samples at once."""
+    samples = list(enumerate_samples(partition, setting.q))
+    delta = torch.tensor([x.delta for x in samples], dtype=torch.float64)
+    y = torch.tensor([x.y for x in samples], dtype=torch.float64)
+    chance = torch.tensor([float(x.probability) for x in samples], dtype=torch.float64)
+    # One noise sign per sample and its opposite: centred and independent of (δ, y).
+    loss = 0
+    S = torch.softmax(A / float(setting.temperature), dim=1)
+    for sign in (1.0, -1.0):
+        X = torch.stack([delta, torch.full_like(delta, sign)], dim=-1)
+        O = setting.D * torch.einsum("ij,nj->ni", S, X @ v)
+        F = (O**setting.p + float(setting.nu) * O).sum(dim=1)
+        loss = loss + (chance * torch.nn.functional.softplus(-y * F)).sum() / 2
+    return loss
+
+
+@st.composite
+def states(draw: st.DrawFn, max_D: int = 6) -> tuple[Setting, Partition, Coefficients]:
+    partition = draw(partitions(max_D=max_D, max_C=3))
+    base = draw(settings(max_D=max_D))
+    setting = replace(base, L=partition.L, C=partition.C)
+    return setting, partition, draw(coefficients(setting, bound=20.0))
+
+
+def reduced_population_gradient(
+    setting: Setting, partition: Partition, state: Coefficients
+) -> Coefficients:
+    """−E sig(−F) ∂F by the reduced terms, summed over every sample of label +1."""
+    levels, gradient = attention_levels(setting, state), np.zeros(3)
+    chances: Counter = Counter()
+    for sample in enumerate_samples(partition, setting.q):
+        if sample.y == 1:
+            types = tuple(sorted(types_of(sample.delta, partition)))
+            chances[types] += 2 * float(sample.probability)
+    for types, chance in chances.items():
+        F, *terms = reduced(setting, state.alpha, levels, types)
+        gradient -= chance / (1 + math.exp(F)) * np.array(terms, dtype=float)
+    return Coefficients(*gradient.tolist())
+
+
+@given(states(), st.data())
+def test_reduced_gradient_is_autograd_and_finite_differences_on_all_weights(
+    state: tuple, data: st.DataObject
+) -> None:
+    setting, partition, at = state
+    A, v = weights_of(setting, at, partition, np.array([1.0, 0.0]))
+    tensors = [torch.tensor(x, requires_grad=True) for x in (A, v)]
+    in_A, in_v = (
+        x.numpy() for x in torch.autograd.grad(torch_loss(setting, partition, *tensors), tensors)
+    )
+    expected = reduced_population_gradient(setting, partition, at)
+
+    off_diagonal = ~np.eye(setting.D, dtype=bool)
+    inside, across = partition.same_set & off_diagonal, ~partition.same_set
+    # Entries are sums of terms up to |O|^p; |F| <= 20 keeps those below 1e3.
+    close = dict(rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(in_A[inside], expected.gamma, **close)
+    np.testing.assert_allclose(in_A[across], expected.rho, **close)
+    np.testing.assert_allclose(in_v, [expected.alpha, 0.0], **close)
+    # With the diagonal fixed, the rest of a row moves by what the diagonal would have moved.
+    row_sum = (setting.C - 1) * expected.gamma + (setting.D - setting.C) * expected.rho
+    np.testing.assert_allclose(np.diag(in_A), -row_sum, **close)
+
+    h = 1e-5
+    i, j = data.draw(st.sampled_from(list(ordered(range(setting.D), 2))))
+    step = np.zeros_like(A)
+    step[i, j] = h
+    up, down = (
+        torch_loss(setting, partition, *map(torch.tensor, (B, v))) for B in (A + step, A - step)
+    )
+    entry = expected.gamma if partition.same_set[i, j] else expected.rho
+    assert float(up - down) / (2 * h) == pytest.approx(entry, rel=1e-4, abs=1e-7)
+
+
+@given(states(), st.data())
+def test_population_gradient_is_equivariant_off_the_subspace(
+    state: tuple, data: st.DataObject
+) -> None:
+    """∇L(gA) = g∇L(A) at any A, for g in the wreath product."""
+    setting, partition, at = state
+    A = data.draw(attention_logits(setting.D))
+    g = data.draw(group_elements(partition))
+    v = torch.tensor([float(at.alpha), 0.0])
+
+    def gradient(A: np.ndarray) -> np.ndarray:
+        A = torch.tensor(A, requires_grad=True)
+        return torch.autograd.grad(torch_loss(setting, partition, A, v.double()), A)[0].numpy()
+
+    moved = gradient(A[np.ix_(g, g)])
+    np.testing.assert_allclose(moved, gradient(A)[np.ix_(g, g)], rtol=1e-9, atol=1e-11)
+
+
+# --- Off the subspace
+
+
+@cache
+def output_and_gradient(D: int):
+    vit = SimplifiedViT(D, 1, polynomial_activation(3, 1))
+    return vit.function([vit.output, *vit.gradient(vit.output)[0]], vit.tau)
+
+
+def full_margin_gradient(weights: list[list], partition: Partition, q: Fraction) -> tuple:
+    """Exact E[y ∂F/∂A] and, in balls, E[−y sig(−yF) ∂F/∂A], at v = w*/4, p = 3, ν = 1, τ = 1."""
+    D, code = partition.D, output_and_gradient(partition.D)
+    margin = [Fraction(0)] * D**2
+    loss = [flint.arb(0)] * D**2
+    for sample in enumerate_samples(partition, q):
+        X = [[Fraction(x)] for x in sample.delta]
+        F, *entries = code(weights, [Fraction(1, 4)], X, Fraction(1))
+        F, *entries = (sample.y * x for x in (F, *entries))
+        chance = sample.probability
+        margin = [m + chance * e for m, e in zip(margin, entries, strict=True)]
+        factor = ball(chance) / (1 + ball(F).exp())
+        loss = [m - factor * ball(e) for m, e in zip(loss, entries, strict=True)]
+    return np.array(margin).reshape(D, D), np.array(loss, dtype=object).reshape(D, D)
+
+
+def ball(x: Fraction) -> flint.arb:
+    return flint.arb(flint.fmpq(x.numerator, x.denominator))
+
+
+def spread(gradient: np.ndarray, partition: Partition) -> list:
+    """Differences between the entries of each off-diagonal orbital and its first one."""
+    orbital = orbitals(partition.generators())
+    differences = []
+    for k in range(1, orbital.max() + 1):
+        first, *others = gradient[orbital == k]
+        differences += [x - first for x in others]
+    return differences
+
+
+rational_weights = st.lists(
+    st.lists(st.integers(1, 9).map(lambda k: Fraction(k, 4)), min_size=4, max_size=4),
+    min_size=4,
+    max_size=4,
+)
+
+
+@given(rational_weights)
+def test_off_the_subspace_the_gradient_is_not_of_orbital_form(weights: list) -> None:
+    """In exact arithmetic, and for the logistic loss by disjoint balls."""
+    partition, q = Partition.contiguous(2, 2), Fraction(1, 2)
+    # Two rows that weigh their own sets differently keep every draw off the subspace.
+    weights[0] = [Fraction(3), Fraction(2), Fraction(1), Fraction(1, 2)]
+    weights[2] = [Fraction(1), Fraction(5), Fraction(3), Fraction(1, 4)]
+    margin, loss = full_margin_gradient(weights, partition, q)
+    assert any(x != 0 for x in spread(margin, partition))
+    assert any(x > 0 or x < 0 for x in spread(loss, partition))
+
+
+@given(*[st.integers(1, 9).map(lambda k: Fraction(k, 4))] * 3)
+def test_on_the_subspace_the_same_gradient_is_of_orbital_form(a, g, r) -> None:
+    partition, q = Partition.contiguous(2, 2), Fraction(1, 2)
+    same = partition.same_set
+    weights = [[a if i == j else (g if same[i, j] else r) for j in range(4)] for i in range(4)]
+    margin, loss = full_margin_gradient(weights, partition, q)
+    assert all(x == 0 for x in spread(margin, partition))
+    assert all(x.contains(0) for x in spread(loss, partition))
+    # And it is the reduced one.
+    Z = a + g + 2 * r
+    levels = AttentionLevels(a / Z, g / Z, r / Z)
+    setting = Setting(L=2, C=2, q=q, p=3, nu=1, sigma_A=0, temperature=1)
+    mean = [0, 0, 0]
+    for sample in enumerate_samples(partition, q):
+        types = types_of([sample.y * x for x in sample.delta], partition)
+        _, *terms = reduced(setting, Fraction(1, 4), levels, types)
+        mean = [m + sample.probability * t for m, t in zip(mean, terms, strict=True)]
+    assert (margin[0, 1], margin[0, 2]) == (mean[1], mean[2])
+
+
+# --- The formulas and the code generated from them
+
+
+@pytest.mark.parametrize("coefficient", [s.alpha, s.gamma, s.rho])
+@pytest.mark.parametrize("p", [3, 5])
+def test_derivatives_are_those_of_the_exponentials(coefficient: sp.Symbol, p: int) -> None:
+    """∂/∂γ and ∂/∂ρ written in Λ, Γ, Ξ against sympy's derivative of the softmax, for all L, C."""
+    in_exponentials = symbolic_levels()
+    direct = set_output().subs(s.p, p).subs(in_exponentials).diff(coefficient)
+    claimed = set_derivatives()[coefficient].subs(s.p, p).subs(in_exponentials)
+    # e^{x/τ} and Z become free positive symbols; equality is then one of polynomials.
+    a, g, r, Z, theta = sp.symbols("a g r Z theta", positive=True)
+    names = {sp.exp(x / s.tau): y for x, y in ((s.sigma_A, a), (s.gamma, g), (s.rho, r))}
+    total = a + (s.C - 1) * g + (s.D - s.C) * r
+
+    def polynomial(expression: sp.Expr) -> sp.Expr:
+        return expression.subs(names).subs(total, Z).subs(s.tau, 1 / theta)
+
+    difference = polynomial(direct) - polynomial(claimed)
+    assert not difference.has(sp.exp)
+    # O is degree 1 in 1/Z and its slope 2, so Z^(p+1) clears every denominator.
+    cleared = sp.expand(difference * Z ** (p + 1)).subs(Z, total)
+    assert sp.expand(cleared) == 0
+
+
+def test_row_sums_are_conserved_in_the_formulas() -> None:
+    """∂F/∂σ_A + ∂F/∂γ + ∂F/∂ρ = 0: shifting all of A changes nothing."""
+    levels = symbolic_levels()
+    shift = sp.Symbol("c", real=True)
+    moved = {x: x + shift for x in (s.sigma_A, s.gamma, s.rho)}
+    for level in levels.values():
+        assert sp.simplify(level.subs(moved, simultaneous=True) - level) == 0
+
+
+def test_levels_fill_a_row() -> None:
+    levels = symbolic_levels()
+    row = levels[s.Lambda] + (s.C - 1) * levels[s.Gamma] + (s.D - s.C) * levels[s.Xi]
+    assert sp.simplify(row) == 1
+
+
+@st.composite
+def rational_points(draw: st.DrawFn) -> tuple:
+    """(setting, α, levels, n₊, n₋, T) in Fractions; the levels fill a row."""
+    setting = draw(rational_settings(max_D=24, max_C=6))
+    a, g, r = (Fraction(draw(st.integers(1, 12)), 4) for _ in range(3))
+    Z = a + (setting.C - 1) * g + (setting.D - setting.C) * r
+    plus = draw(st.integers(0, setting.C))
+    minus = draw(st.integers(0, setting.C - plus))
+    total = draw(st.integers(-setting.n, setting.D))
+    alpha = draw(st.fractions(-1, 1, max_denominator=8))
+    return setting, alpha, AttentionLevels(a / Z, g / Z, r / Z), plus, minus, total
+
+
+def symbolic_terms(setting, alpha, levels, plus, minus, total) -> list[sp.Rational]:
+    """The printed formulas at a point, by substitution."""
+    size = {s.L: setting.L, s.C: setting.C, s.p: setting.p}
+    point = {
+        s.nu: setting.nu,
+        s.tau: setting.temperature,
+        s.alpha: alpha,
+        s.Lambda: levels.Lambda,
+        s.Gamma: levels.Gamma,
+        s.Xi: levels.Xi,
+        s.n_plus: plus,
+        s.n_minus: minus,
+        s.T: total,
+    }
+    values = [e.subs(size).subs(point) for e in (set_output(), *set_derivatives().values())]
+    inside, across = (count.subs(size) for count in pair_counts().values())
+    return [values[0], values[1], values[2] / inside if inside else 0, values[3] / across]
+
+
+@given(rational_points())
+def test_generated_code_is_the_symbolic_expression(point: tuple) -> None:
+    terms = set_terms(*point)
+    computed = [terms.F, terms.alpha, terms.gamma, terms.rho]
+    assert all(isinstance(x, Fraction) for x in computed)
+    assert [sp.Rational(x) for x in computed] == symbolic_terms(*point)
+
+
+@given(rational_points())
+def test_generated_code_encloses_the_exact_value_in_balls(point: tuple) -> None:
+    setting, alpha, levels, *kind = point
+    # An integer temperature other than 1, so that a rounded 1/τ would show.
+    setting = replace(setting, nu=int(setting.nu), temperature=3)
+    as_balls = AttentionLevels(*map(ball, (levels.Lambda, levels.Gamma, levels.Xi)))
+    in_balls = set_terms(setting, ball(alpha), as_balls, *kind)
+    exact = set_terms(setting, alpha, levels, *kind)
+    for name in ("F", "alpha", "gamma", "rho"):
+        enclosure, value = getattr(in_balls, name), ball(getattr(exact, name))
+        assert isinstance(getattr(exact, name), Fraction)
+        assert isinstance(enclosure, flint.arb)
+        assert enclosure.overlaps(value)
+        # |O| <= D on these points, so nothing exceeds D^(p+2) and 53 bits lose little of it.
+        assert enclosure.rad() < 1e-14 * setting.D ** (setting.p + 2)
+
+
+@given(settings(max_D=24), st.data())
+def test_generated_code_broadcasts_over_arrays(setting: Setting, data: st.DataObject) -> None:
+    state = data.draw(coefficients(setting))
+    levels = attention_levels(setting, state)
+    plus = np.arange(setting.C + 1)
+    minus = setting.C - plus
+    total = np.arange(-setting.n, setting.D + 1)[:, None]
+    terms = set_terms(setting, state.alpha, levels, plus, minus, total)
+    assert terms.F.shape == (setting.n + setting.D + 1, setting.C + 1)
+    one = set_terms(setting, state.alpha, levels, setting.C, 0, int(total[3, 0]))
+    for name in ("F", "alpha", "gamma", "rho"):
+        assert getattr(terms, name)[3, -1] == pytest.approx(getattr(one, name), rel=1e-12)
+
+
+# --- Levels in floating point
+
+
+@given(
+    settings(max_D=36),
+    *[st.sampled_from([0.0, 1.0, -3.0, 40.0, 800.0, 1e4, -800.0, -1e4])] * 3,
+)
+def test_levels_are_stable_at_large_logits(setting: Setting, sigma_A, gamma, rho) -> None:
+    setting = replace(setting, sigma_A=sigma_A)
+    levels = attention_levels(setting, Coefficients(alpha=0.0, gamma=gamma, rho=rho))
+    inside, across = setting.C - 1, setting.D - setting.C
+    assert math.isclose(
+        levels.Lambda + inside * levels.Gamma + across * levels.Xi, 1.0, rel_tol=1e-12
+    )
+    with mpmath.workdps(40):
+        tau = mpmath.mpf(setting.temperature)
+        weights = [mpmath.exp(mpmath.mpf(x) / tau) for x in (sigma_A, gamma, rho)]
+        Z = weights[0] + inside * weights[1] + across * weights[2]
+        exact = [float(w / Z) for w in weights]
+    computed = [levels.Lambda, levels.Gamma, levels.Xi]
+    if setting.C == 1:
+        # No pair holds γ: Γ is not in any row, and must not spoil the others.
+        del exact[1], computed[1]
+    assert computed == pytest.approx(exact, rel=1e-12, abs=1e-300)
+
+
+@given(settings(max_D=36), st.data())
+def test_levels_ignore_a_shift_of_all_logits(setting: Setting, data: st.DataObject) -> None:
+    state = data.draw(coefficients(setting))
+    shift = data.draw(st.integers(-64, 64)) / 8
+    moved = attention_levels(
+        replace(setting, sigma_A=setting.sigma_A + shift),
+        replace(state, gamma=state.gamma + shift, rho=state.rho + shift),
+    )
+    assert moved == attention_levels(setting, state)
+
+
+# --- Weights and coefficients
+
+
+@given(states(max_D=24), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_coefficients_of_inverts_weights_of(state: tuple, d: int, seed: int) -> None:
+    setting, partition, at = state
+    w_star = np.random.default_rng(seed).normal(size=d)
+    w_star /= np.linalg.norm(w_star)
+    A, v = weights_of(setting, at, partition, w_star)
+    assert A.shape == (setting.D, setting.D)
+    assert (np.diag(A) == setting.sigma_A).all()
+    back = coefficients_of(A, v, partition, w_star)
+    expected = at if setting.C > 1 else replace(at, gamma=0.0)
+    for name in ("alpha", "gamma", "rho"):
+        assert getattr(back, name) == pytest.approx(getattr(expected, name), rel=1e-12, abs=1e-15)
+
+
+@given(states(max_D=12), st.data())
+def test_weights_follow_the_partition(state: tuple, data: st.DataObject) -> None:
+    setting, partition, at = state
+    g = data.draw(group_elements(partition))
+    A, _ = weights_of(setting, at, partition, np.array([1.0]))
+    assert (A[np.ix_(g, g)] == A).all()
+
+
+def test_weights_need_a_partition_of_the_same_patches() -> None:
+    setting = Setting(L=2, C=2, q=0.5, p=3, nu=0.0, sigma_A=1.0)
+    with pytest.raises(ValueError, match=r"partition has 6 patches: setting\.D is 4"):
+        weights_of(setting, Coefficients(0.1, 0.0, 0.0), Partition.contiguous(3, 2), np.ones(1))
