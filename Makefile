@@ -4,15 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help book test lint bench clean distclean
+.PHONY: help book test test-book lint bench clean distclean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make book    build the book; prints the path of its first page"
-	@echo "make test    run the test suite"
-	@echo "make bench   time the exact gradient against Monte Carlo and autograd"
-	@echo "make lint    ruff and mypy"
-	@echo "make clean   remove built files (make distclean: the environment too)"
+	@echo "make book        build the book; prints the path of its first page"
+	@echo "make test        run the test suite"
+	@echo "make test-book   read the built book in a browser (needs chromium)"
+	@echo "make bench       time the exact gradient against Monte Carlo and autograd"
+	@echo "make lint        ruff and mypy"
+	@echo "make clean       remove built files (make distclean: the environment too)"
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -25,8 +26,11 @@ book: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -m "not book"
 
+test-book: $(READY)
+	$(BIN)/python -m pytest -m book
+
 bench: $(READY)
-	$(BIN)/python -m theory bench
+	$(BIN)/python tests/bench.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -185,7 +185,8 @@ def gradient_flow(
     """
     eta_v, eta_A = _positive("eta_v", eta_v), _positive("eta_A", eta_A)
     time = np.asarray(time, dtype=float)
-    if time.ndim != 1 or time.size == 0 or time[0] < 0 or (np.diff(time) <= 0).any():
+    ascending = time.ndim == 1 and time.size > 0 and (np.diff(time) > 0).all()
+    if not ascending or time[0] < 0 or not np.isfinite(time[-1]):
         raise ValueError("time must be a non-empty ascending array of numbers >= 0")
 
     def velocity(t: float, now: np.ndarray) -> np.ndarray:

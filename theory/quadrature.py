@@ -162,7 +162,8 @@ def _bounds(samples: _Samples, others: int) -> _Bounds:
 
     exponent += tilt[:, None, :] * samples.set_sum[:, None]
     exponent -= log_power[:, None, :] / others
-    law = np.exp(exponent)
+    # Negative up to rounding, which matters only when F is too large for this method anyway.
+    law = np.exp(np.minimum(exponent, 0.0))
     size = np.empty((4, *tilt.shape))
     for row, name in enumerate(_NAMES):
         of_sets = np.einsum("akt,kt->at", law, np.abs(getattr(samples.terms, name)))

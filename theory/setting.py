@@ -26,7 +26,12 @@ def _is_integer(value: object) -> bool:
 
 
 def _is_finite_real(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer or a fraction beyond the range of float64
+        return False
 
 
 @dataclass(frozen=True)
@@ -133,8 +138,6 @@ class Coefficients:
     def __post_init__(self) -> None:
         for field in ("alpha", "gamma", "rho"):
             value = getattr(self, field)
-            finite = (
-                value.is_finite() if isinstance(value, flint.arb) else _is_finite_real(value)
-            )
+            finite = value.is_finite() if isinstance(value, flint.arb) else _is_finite_real(value)
             if not finite:
                 _reject("Coefficients", field, value, "a finite number")

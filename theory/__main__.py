@@ -1,0 +1,116 @@
+"""The command line of the theory: ``python -m theory iterate`` runs the exact coefficients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from theory.dynamics import Trajectory, acts, gradient_descent
+from theory.setting import Coefficients, Setting
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+
+
+@app.callback()
+def _commands() -> None:
+    """Keeps ``iterate`` a named command while it is the only one."""
+
+
+def _number(text: str) -> float:
+    """A decimal, or a fraction such as 1/4."""
+    try:
+        return float(Fraction(text))
+    except (ValueError, ZeroDivisionError) as error:
+        raise typer.BadParameter(f"{text!r} is not a number such as 0.25 or 1/4") from error
+
+
+def _table(path: Trajectory, rows: int) -> Table:
+    table = Table("step", "alpha", "gamma", "rho", "margin", "loss")
+    last = len(path) - 1
+    for i in np.unique(np.linspace(0, last, min(rows, last + 1)).round().astype(int)):
+        numbers = (path.alpha[i], path.gamma[i], path.rho[i], path.margin[i], path.loss[i])
+        table.add_row(str(i), *(f"{x:.6g}" for x in numbers))
+    return table
+
+
+def _plot(path: Trajectory, file: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    logits, loss = figure.subplots(1, 2)
+    logits.plot(path.time, path.gamma, label="γ (inside a set)")
+    logits.plot(path.time, path.rho, "--", label="ρ (across sets)")
+    logits.set(xlabel="step", ylabel="attention logit")
+    logits.legend()
+    loss.plot(path.time, path.loss, label="loss (nats)")
+    loss.plot(path.time, path.alpha / path.alpha.max(), "--", label="α / max α")
+    loss.set(xlabel="step", ylim=(0, None))
+    loss.legend()
+    figure.savefig(file)
+
+
+@app.command()
+def iterate(
+    L: Annotated[int, typer.Option("--L", help="Number of hidden sets, at least 2.")] = 16,
+    C: Annotated[int, typer.Option("--C", help="Patches in a set.")] = 4,
+    q: Annotated[float, typer.Option(parser=_number, help="Spurious rate, 0 to 1.")] = "1/4",
+    p: Annotated[int, typer.Option(help="Degree of the activation, odd.")] = 3,
+    nu: Annotated[float, typer.Option(parser=_number, help="Its linear part.")] = "0.05",
+    sigma_A: Annotated[float, typer.Option("--sigma-A", parser=_number)] = "2",
+    temperature: Annotated[float, typer.Option(parser=_number)] = "1",
+    alpha: Annotated[float, typer.Option(parser=_number, help="Where α starts.")] = "0.005",
+    gamma: Annotated[float, typer.Option(parser=_number)] = "0",
+    rho: Annotated[float, typer.Option(parser=_number)] = "0",
+    eta_v: Annotated[float, typer.Option(parser=_number, help="Step size of v.")] = "1e-4",
+    eta_A: Annotated[float, typer.Option("--eta-A", parser=_number, help="Of A.")] = "80",
+    steps: Annotated[int, typer.Option(help="Steps of gradient descent.")] = 150,
+    rows: Annotated[int, typer.Option(help="Rows of the table.")] = 16,
+    plot: Annotated[Path | None, typer.Option(help="Also draw the path to this file.")] = None,
+) -> None:
+    """Exact gradient descent of (α, γ, ρ) on the population loss, as a table or a picture."""
+
+    def progress(sequence: range) -> Iterator[int]:
+        return iter(track(sequence, "steps", console=Console(stderr=True), transient=True))
+
+    errors = Console(stderr=True)
+    try:
+        setting = Setting(L=L, C=C, q=q, p=p, nu=nu, sigma_A=sigma_A, temperature=temperature)
+        path = gradient_descent(
+            setting,
+            Coefficients(alpha, gamma, rho),
+            eta_v=eta_v,
+            eta_A=eta_A,
+            steps=steps,
+            progress=progress,
+        )
+    except (ValueError, ArithmeticError) as error:
+        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", []))
+        errors.print(f"{error}{notes}", style="red", markup=False, highlight=False)
+        raise typer.Exit(2) from error
+    console = Console()
+    console.print(_table(path, rows))
+    if len(path) > 1:
+        found = acts(path)
+        console.print(
+            f"plateau of α: {found.plateau}, half-rise of γ − ρ: {found.half_rise}, "
+            f"loss below 0.1: {found.learnt}"
+        )
+    if plot is not None:
+        try:
+            _plot(path, plot)
+        except (OSError, ValueError) as error:
+            errors.print(f"cannot write {plot}: {error}", style="red", markup=False)
+            raise typer.Exit(2) from error
+        console.print(f"drawn to {plot}")
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m theory")
