@@ -24,7 +24,7 @@ def _commands() -> None:
     """Keeps ``iterate`` a named command while it is the only one."""
 
 
-def _number(text: str) -> float:
+def _number(text: str | float) -> float:
     """A decimal, or a fraction such as 1/4."""
     try:
         return float(Fraction(text))
@@ -61,16 +61,16 @@ def _plot(path: Trajectory, file: Path) -> None:
 def iterate(
     L: Annotated[int, typer.Option("--L", help="Number of hidden sets, at least 2.")] = 16,
     C: Annotated[int, typer.Option("--C", help="Patches in a set.")] = 4,
-    q: Annotated[float, typer.Option(parser=_number, help="Spurious rate, 0 to 1.")] = "1/4",
+    q: Annotated[float, typer.Option(parser=_number, help="Spurious rate, 0 to 1.")] = 0.25,
     p: Annotated[int, typer.Option(help="Degree of the activation, odd.")] = 3,
-    nu: Annotated[float, typer.Option(parser=_number, help="Its linear part.")] = "0.05",
-    sigma_A: Annotated[float, typer.Option("--sigma-A", parser=_number)] = "2",
-    temperature: Annotated[float, typer.Option(parser=_number)] = "1",
-    alpha: Annotated[float, typer.Option(parser=_number, help="Where α starts.")] = "0.005",
-    gamma: Annotated[float, typer.Option(parser=_number)] = "0",
-    rho: Annotated[float, typer.Option(parser=_number)] = "0",
-    eta_v: Annotated[float, typer.Option(parser=_number, help="Step size of v.")] = "1e-4",
-    eta_A: Annotated[float, typer.Option("--eta-A", parser=_number, help="Of A.")] = "80",
+    nu: Annotated[float, typer.Option(parser=_number, help="Its linear part.")] = 0.05,
+    sigma_A: Annotated[float, typer.Option("--sigma-A", parser=_number)] = 2.0,
+    temperature: Annotated[float, typer.Option(parser=_number)] = 1.0,
+    alpha: Annotated[float, typer.Option(parser=_number, help="Where α starts.")] = 0.005,
+    gamma: Annotated[float, typer.Option(parser=_number)] = 0.0,
+    rho: Annotated[float, typer.Option(parser=_number)] = 0.0,
+    eta_v: Annotated[float, typer.Option(parser=_number, help="Step size of v.")] = 1e-4,
+    eta_A: Annotated[float, typer.Option("--eta-A", parser=_number, help="Of A.")] = 80.0,
     steps: Annotated[int, typer.Option(help="Steps of gradient descent.")] = 150,
     rows: Annotated[int, typer.Option(help="Rows of the table.")] = 16,
     plot: Annotated[Path | None, typer.Option(help="Also draw the path to this file.")] = None,

@@ -145,7 +145,8 @@ def gradient_descent(
         result = _evaluate(setting, now, f"step {step} of gradient descent", method, tolerance)
         states[step], loss[step] = now, result.loss
         now = now + _velocity(result, eta_v, eta_A)
-    return Trajectory(setting, np.arange(steps + 1.0), *states.T, loss)
+    alpha, gamma, rho = states.T
+    return Trajectory(setting, np.arange(steps + 1.0), alpha, gamma, rho, loss)
 
 
 def gradient_flow(
@@ -206,7 +207,8 @@ def gradient_flow(
             raise ArithmeticError(f"gradient flow stopped: {solution.message}")
         states = solution.y
     loss = [_evaluate(setting, now, "gradient flow", method, rtol * 1e-2).loss for now in states.T]
-    return Trajectory(setting, time, *states, np.array(loss))
+    alpha, gamma, rho = states
+    return Trajectory(setting, time, alpha, gamma, rho, np.array(loss))
 
 
 def plateau(setting: Setting, *, gamma: float = 0.0, rho: float = 0.0) -> float:
@@ -227,7 +229,7 @@ def plateau(setting: Setting, *, gamma: float = 0.0, rho: float = 0.0) -> float:
 
     def slope(alpha: float) -> float:
         result = expectation(setting, Coefficients(alpha, gamma, rho), tolerance=1e-8)
-        return result.gradient.alpha / result.scale.alpha
+        return float(result.gradient.alpha / result.scale.alpha)
 
     high = 1e-3 / setting.D
     while slope(high) < 0:

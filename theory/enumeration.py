@@ -81,7 +81,7 @@ def configurations(setting: Setting) -> tuple[np.ndarray, np.ndarray, np.ndarray
         chain.from_iterable(combinations(range(places), kinds - 1)), dtype=np.intp
     ).reshape(number, kinds - 1)
     edge = np.ones((number, 1), dtype=np.intp)
-    count = np.diff(np.hstack([-edge, bars, places * edge])) - 1
+    count: np.ndarray = np.diff(np.hstack([-edge, bars, places * edge])) - 1
 
     exact = weight.dtype == object
     one = Fraction(1) if exact else 1.0

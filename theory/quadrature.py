@@ -211,7 +211,7 @@ def _plan(
     Also returns, per expectation, the logarithm of the largest bound on one total's contribution.
     """
     line = bounds.log_mass[_ZERO : _ONE + 1].argmin(axis=0) + _ZERO
-    every = np.arange(len(samples.spurious))
+    every = range(len(samples.spurious))
     with np.errstate(divide="ignore"):
         log_size = np.log(bounds.size)
     top = (bounds.log_mass[line, every] + log_size[:, line, every]).max(axis=1)
@@ -221,7 +221,7 @@ def _plan(
 
     plans = []
     for index in every:
-        c, here = line[index], relative[:, index]
+        c, here = int(line[index]), relative[:, index]
         if here[c] < -DIGITS:
             continue
         above = (

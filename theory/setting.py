@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from numbers import Integral, Real
+from typing import NoReturn
 
 import flint
 
-__all__ = ["Coefficients", "Setting"]
+__all__ = ["Coefficients", "Number", "Setting"]
+
+# What a parameter may be; a Fraction keeps the law of the data exact.
+Number = int | float | Fraction
 
 
-def _reject(owner: str, field: str, value: object, allowed: str) -> None:
+def _reject(owner: str, field: str, value: object, allowed: str) -> NoReturn:
     raise ValueError(f"{owner}.{field} = {value!r}: {field} must be {allowed}")
 
 
@@ -72,11 +77,11 @@ class Setting:
 
     L: int
     C: int
-    q: Real
+    q: Number
     p: int
-    nu: Real
-    sigma_A: Real
-    temperature: Real = 1.0
+    nu: Number
+    sigma_A: Number
+    temperature: Number = 1.0
 
     def __post_init__(self) -> None:
         if not _is_integer(self.L) or self.L < 2:
@@ -131,9 +136,9 @@ class Coefficients:
     ValueError: Coefficients.alpha = nan: alpha must be a finite number
     """
 
-    alpha: Real
-    gamma: Real
-    rho: Real
+    alpha: Number
+    gamma: Number
+    rho: Number
 
     def __post_init__(self) -> None:
         for field in ("alpha", "gamma", "rho"):
