@@ -1,0 +1,120 @@
+"""The closed forms at the start, against the full list of samples and against hand-made forms."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+import sympy as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import rational_settings
+
+from theory.model import enumerate_samples
+from theory.partition import Partition
+from theory.reduction import SYMBOLS as s
+from theory.reduction import AttentionLevels, set_terms
+from theory.setting import Setting
+from theory.start import EXCESS, start_rates
+
+b = EXCESS
+
+
+def test_closed_forms_for_p_3() -> None:
+    """For all L, C >= 2, q, ν, α, τ and σ_A at once."""
+    n, Z = s.D - s.C, s.D + b
+    V = s.q * n
+    K = 3 * s.alpha**3 * s.D**2 * s.C / (2 * s.tau * Z**4)
+    bracket = (s.D + 3 * b) * (s.C**2 + 3 * V) + 3 * b**2 * (s.C + V) + b**3
+    rates = start_rates(3)
+    expected = {
+        "alpha": s.nu * s.D * s.C / 2 + 3 * s.alpha**2 * s.D**3 * s.C / (2 * Z**3) * bracket,
+        "gamma": K * b * n * (2 * s.C - 6 * s.q + b * (1 - 3 * s.q)),
+        "gap": K * Z * b * (b * (1 - s.q) + 2 * (s.C - 2 * s.q)),
+    }
+    actual = {
+        "alpha": rates[s.alpha],
+        "gamma": rates[s.gamma],
+        "gap": rates[s.gamma] - rates[s.rho],
+    }
+    for name, form in expected.items():
+        assert sp.cancel(actual[name] - form) == 0, name
+
+
+def exact_rates(setting: Setting, alpha: Fraction, excess: Fraction) -> list[Fraction]:
+    """½ E[∂F] by the list of all samples of label +1, in Fractions."""
+    Z = setting.D + excess
+    levels = AttentionLevels((1 + excess) / Z, 1 / Z, 1 / Z)
+    partition = Partition.contiguous(setting.L, setting.C)
+    rates = [Fraction(0)] * 3
+    for sample in enumerate_samples(partition, setting.q):
+        if sample.y == 1:
+            for members in partition.sets:
+                features = [sample.delta[j] for j in members]
+                kind = features.count(1), features.count(-1), sum(sample.delta)
+                terms = set_terms(setting, alpha, levels, *kind)
+                # P(y = 1) = ½ is in the probability, and stands for the ½ of the sigmoid.
+                rates = [
+                    rate + sample.probability * term
+                    for rate, term in zip(rates, (terms.alpha, terms.gamma, terms.rho), strict=True)
+                ]
+    return rates
+
+
+@given(
+    rational_settings(max_D=6, max_C=3),
+    st.fractions(-1, 1, max_denominator=6),
+    st.integers(-3, 12).map(lambda k: Fraction(k, 4)),
+)
+def test_rates_are_the_exact_expectation(
+    setting: Setting, alpha: Fraction, excess: Fraction
+) -> None:
+    rates = start_rates(setting.p)
+    values = {
+        s.L: setting.L,
+        s.C: setting.C,
+        s.q: setting.q,
+        s.nu: setting.nu,
+        s.tau: setting.temperature,
+        s.alpha: alpha,
+        b: excess,
+    }
+    exact = dict(zip((s.alpha, s.gamma, s.rho), exact_rates(setting, alpha, excess), strict=True))
+    if setting.C == 1:
+        # No pair holds γ, and what set_terms gives for it is 0.
+        assert exact.pop(s.gamma) == 0
+    for x, value in exact.items():
+        assert rates[x].subs(values) == sp.Rational(value), x
+
+
+def at(L: int, C: int, q: str, excess: int) -> tuple[sp.Rational, sp.Rational]:
+    """Signs of γ' and γ' − ρ' for p = 3 and α > 0."""
+    rates = start_rates(3)
+    point = {s.L: L, s.C: C, s.q: sp.Rational(q), s.alpha: 1, s.tau: 1, b: excess}
+    gamma, rho = rates[s.gamma].subs(point), rates[s.rho].subs(point)
+    return sp.sign(gamma), sp.sign(gamma - rho)
+
+
+def test_association_can_start_while_gamma_falls() -> None:
+    assert at(3, 2, "1/2", 19) == (-1, 1)
+
+
+@pytest.mark.parametrize(("L", "C", "q"), [(2, 2, "1/3"), (3, 2, "9/10"), (5, 4, "1")])
+def test_association_starts_iff_the_diagonal_is_raised(L: int, C: int, q: str) -> None:
+    assert [at(L, C, q, sp.Rational(k, 4))[1] for k in (-3, -1, 0, 1, 40)] == [-1, -1, 0, 1, 1]
+
+
+def test_association_does_not_start_from_pairs_of_full_noise() -> None:
+    """C = 2 and q = 1 is the one exception: γ' = ρ' for every σ_A."""
+    rates = start_rates(3)
+    gap = (rates[s.gamma] - rates[s.rho]).subs({s.C: 2, s.q: 1})
+    assert sp.cancel(gap) == 0
+    gap_below = (rates[s.gamma] - rates[s.rho]).subs({s.C: 2})
+    assert sp.cancel(gap_below) != 0
+
+
+def test_the_linear_part_of_the_activation_moves_no_logit_at_the_start() -> None:
+    rates = start_rates(5)
+    assert not rates[s.gamma].has(s.nu)
+    assert not rates[s.rho].has(s.nu)
+    assert rates[s.alpha].has(s.nu)
