@@ -27,12 +27,12 @@ class Visit:
     console: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
-    def open(self, path: Path) -> None:
+    def open(self, path: Path, query: str = "") -> None:
         """Load `path` over file://, wait for its formulas, unfold whatever is folded."""
         self.page.on("console", lambda m: self.console.append(m.text) if m.type == "error" else 0)
         self.page.on("pageerror", lambda error: self.console.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.resolve().as_uri())
+        self.page.goto(path.resolve().as_uri() + query)
         self.page.evaluate("() => window.MathJax?.startup?.promise")
         self.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
 
@@ -114,7 +114,8 @@ CONTRAST = """() => {
   const bad = new Set();
   for (const e of document.body.querySelectorAll('*')) {
     const text = [...e.childNodes].filter(n => n.nodeType === 3 && n.data.trim());
-    const skipped = e.closest('script, style, noscript, mjx-merror, [aria-hidden=true]');
+    const skipped = e.closest(
+      'script, style, noscript, mjx-merror, mjx-assistive-mml, [aria-hidden=true]');
     if (!text.length || skipped) continue;
     const style = getComputedStyle(e), box = e.getBoundingClientRect();
     if (!e.checkVisibility({opacityProperty: true, visibilityProperty: true}) || box.width < 2)

@@ -58,14 +58,14 @@ def visit(browser: Browser) -> Iterator[Open]:
     """Opens a page in a browser of its own without a network."""
     contexts = []
 
-    def opened(path: Path, theme: str = "light", width: int = WIDE) -> Visit:
+    def opened(path: Path, theme: str = "light", width: int = WIDE, query: str = "") -> Visit:
         size = {"width": width, "height": 900}
         context = browser.new_context(
             color_scheme=theme, viewport=size, screen=size, offline=True, reduced_motion="reduce"
         )
         contexts.append(context)
         visited = Visit(context.new_page(), theme, width)
-        visited.open(path)
+        visited.open(path, query)
         return visited
 
     yield opened
@@ -88,6 +88,15 @@ def built() -> Path:
 @pytest.mark.parametrize("path", PAGES or [None], ids=lambda p: p.stem if p else "no page")
 def test_page(built: Path, visit: Open, path: Path, theme: str, width: int) -> None:
     assert complaints(visit(path, theme, width)) == {}
+
+
+@pytest.mark.book
+def test_search_finds_a_chapter(built: Path, visit: Open) -> None:
+    found = visit(built / "search.html", query="?q=symmetry")
+    found.page.get_by_text("Search finished").wait_for()
+    links = found.page.locator("#search-results li a").evaluate_all("all => all.map(a => a.href)")
+    assert any("symmetry.html" in link for link in links)
+    assert complaints(found) == {}
 
 
 @pytest.mark.book
