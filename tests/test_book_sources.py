@@ -102,9 +102,13 @@ def test_every_module_is_on_the_reference_page(room: str) -> None:
 # ---------------------------------------------------------------- statements and references
 
 KINDS = "assumption|corollary|definition|example|lemma|proposition|remark|theorem"
-STATEMENT = re.compile(rf"^[:`]{{3,}}\{{prf:({KINDS})\}}.*\n((?::\w+:.*\n)*)", re.MULTILINE)
-FIGURE = re.compile(r"^[:`]{3,}\{glue:figure\} (\S+)\n((?::\w+:.*\n)*)", re.MULTILINE)
-TARGET = re.compile(r"^:(?:label|name): (\S+)$|^\$\$ \(([\w-]+)\)$|^\((\S+)\)=$", re.MULTILINE)
+STATEMENT = re.compile(
+    rf"^[ \t]*[:`]{{3,}}\{{prf:({KINDS})\}}.*\n((?:[ \t]*:\w+:.*\n)*)", re.MULTILINE
+)
+FIGURE = re.compile(r"^[ \t]*[:`]{3,}\{glue:figure\} (\S+)\n((?:[ \t]*:\w+:.*\n)*)", re.MULTILINE)
+TARGET = re.compile(
+    r"^[ \t]*(?::(?:label|name): (\S+)|\$\$ \(([\w-]+)\)|\((\S+)\)=)$", re.MULTILINE
+)
 REFERENCE = re.compile(r"\{(?:prf:ref|eq|numref|ref)\}`(?:[^`<]*<)?([\w-]+)>?`")
 
 
@@ -156,9 +160,11 @@ GOOD_CHAPTER = """
 
 By {prf:ref}`lem-one` and {eq}`eq-one`, {numref}`fig-one`.
 
-$$
-1 = 1
-$$ (eq-one)
+1. In a list,
+
+   $$
+   1 = 1
+   $$ (eq-one)
 :::
 :::{glue:figure} fig-one
 :name: fig-one
