@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from fractions import Fraction
 
 import pytest
@@ -46,18 +47,19 @@ def exact_rates(setting: Setting, alpha: Fraction, excess: Fraction) -> list[Fra
     Z = setting.D + excess
     levels = AttentionLevels((1 + excess) / Z, 1 / Z, 1 / Z)
     partition = Partition.contiguous(setting.L, setting.C)
-    rates = [Fraction(0)] * 3
+    chances: Counter = Counter()
     for sample in enumerate_samples(partition, setting.q):
         if sample.y == 1:
             for members in partition.sets:
                 features = [sample.delta[j] for j in members]
                 kind = features.count(1), features.count(-1), sum(sample.delta)
-                terms = set_terms(setting, alpha, levels, *kind)
                 # P(y = 1) = ½ is in the probability, and stands for the ½ of the sigmoid.
-                rates = [
-                    rate + sample.probability * term
-                    for rate, term in zip(rates, (terms.alpha, terms.gamma, terms.rho), strict=True)
-                ]
+                chances[kind] += sample.probability
+    rates = [Fraction(0)] * 3
+    for kind, chance in chances.items():
+        terms = set_terms(setting, alpha, levels, *kind)
+        terms = (terms.alpha, terms.gamma, terms.rho)
+        rates = [rate + chance * term for rate, term in zip(rates, terms, strict=True)]
     return rates
 
 

@@ -32,8 +32,6 @@ EXCESS = sp.Symbol("b", real=True)
 _s = SYMBOLS
 # Features among the patches of the sets that a set does not see: +1, and −1.
 _far_plus, _far_minus = sp.symbols("m_plus m_minus", integer=True, nonnegative=True)
-
-
 # 1/Z, a symbol of its own so that all steps are polynomial.
 _inverse_Z = sp.Symbol("u")
 _types = (_s.n_plus, _s.n_minus, _far_plus, _far_minus)
