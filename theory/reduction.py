@@ -157,11 +157,20 @@ def _generated_terms() -> Any:
         *(s.n_plus, s.n_minus, s.T),
         *(s.L, s.C, s.p, s.nu),
     )
-    # Only + − * / ** appear, so the code serves float arrays, Fractions and balls alike.
+    # Only + − * and powers appear, so the code serves float arrays, Fractions and balls alike.
     # Derivatives in logits have one factor 1/τ, left to the caller: 1/τ rounds, x/τ need not.
     expressions = [set_output(), *(e.subs(s.tau, 1) for e in set_derivatives().values())]
-    # The "math" printer writes 1/x where the numpy printer writes x**(-1.0), a float.
-    return sp.lambdify(arguments, expressions, "math", cse=True)
+    power = sp.Function("power")
+    expressions = [e.replace(sp.Pow, power) for e in expressions]
+    return sp.lambdify(arguments, expressions, [{"power": _power}, "math"], cse=True)
+
+
+def _power(base: Any, exponent: int) -> Any:
+    """A product: flint's x**k is nan for a ball around 0, and numpy's is slow."""
+    result = 1
+    for _ in range(exponent):
+        result = result * base
+    return result
 
 
 @lru_cache(maxsize=1)
