@@ -27,7 +27,7 @@ ROOMS = {
         ["model"],
         ["reduction", "reduction_proof"],
         ["start"],
-        ["population", "expectation", "enumeration", "quadrature"],
+        ["population", "expectation", "enumeration", "quadrature", "quadrature_plan", "certified"],
         ["dynamics"],
     ],
     "numerics": [

@@ -21,7 +21,7 @@ from scipy.special import expit
 
 from theory.distribution import set_types
 from theory.expectation import Expectation
-from theory.reduction import AttentionLevels, attention_levels, set_terms
+from theory.reduction import AttentionLevels, attention_levels, relative_rounding, set_terms
 from theory.setting import Coefficients, Setting
 
 __all__ = [
@@ -134,20 +134,17 @@ def expectation_by_enumeration(setting: Setting, state: Coefficients) -> Expecta
     >>> round(expectation_by_enumeration(setting, Coefficients(0.3, 0.5, -0.1)).loss, 12)
     0.19624203485
     """
-    in_floats = replace(
-        setting,
-        q=float(setting.q),
-        nu=float(setting.nu),
-        temperature=float(setting.temperature),
-    )
+    in_floats = replace(setting, q=float(setting.q))
     levels, alpha = attention_levels(setting, state), float(state.alpha)
     value, error = np.zeros(7), np.zeros(4)
     for T, count, probability, n_plus, n_minus in _by_total(in_floats):
         with np.errstate(over="ignore", invalid="ignore"):
             # As float64 of numpy, which overflows to infinity where a Python float would raise.
             total, C = np.float64(T), np.float64(setting.C)
-            of_set = set_terms(in_floats, alpha, levels, n_plus * 1.0, n_minus * 1.0, total)
-            of_signal = set_terms(in_floats, alpha, levels, C, 0.0, total)
+            of_set = set_terms(
+                setting, alpha, levels, n_plus * 1.0, n_minus * 1.0, total, number=float
+            )
+            of_signal = set_terms(setting, alpha, levels, C, 0.0, total, number=float)
         sets = np.array([getattr(of_set, name) for name in _NAMES])
         signal = np.array([getattr(of_signal, name) for name in _NAMES])
         if not (np.isfinite(sets).all() and np.isfinite(signal).all()):
@@ -163,7 +160,7 @@ def expectation_by_enumeration(setting: Setting, state: Coefficients) -> Expecta
         unsure = setting.L + sizes[0] * (1 - slope)
         error[0] += (loss * setting.L + weight * sizes[0]).sum()
         error[1:] += sizes[1:] @ (weight * unsure)
-    error *= 8 * np.finfo(float).eps
+    error *= relative_rounding(setting, state)
 
     loss, *slope = value[:4].tolist()
     return Expectation(
@@ -208,16 +205,12 @@ def rational_slope(
     >>> rational_slope(setting, Fraction(1), uniform, lambda F: Fraction(1, 2)).alpha
     Fraction(15, 2)
     """
-    setting = replace(
-        setting,
-        q=Fraction(setting.q),
-        nu=Fraction(setting.nu),
-        temperature=Fraction(setting.temperature),
-    )
+    setting = replace(setting, q=Fraction(setting.q))
     sums = [Fraction(0)] * 3
     for T, count, probability, n_plus, n_minus in _by_total(setting):
-        of_signal = set_terms(setting, alpha, levels, setting.C, 0, T)
-        of_set = set_terms(setting, alpha, levels, n_plus.astype(object), n_minus.astype(object), T)
+        of_signal = set_terms(setting, alpha, levels, setting.C, 0, T, number=Fraction)
+        types = (n_plus.astype(object), n_minus.astype(object))
+        of_set = set_terms(setting, alpha, levels, *types, T, number=Fraction)
         F = count.astype(object) @ of_set.F + of_signal.F
         weight = probability * np.array([factor(x) for x in F], dtype=object)
         for row, name in enumerate(_NAMES[1:]):

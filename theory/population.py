@@ -9,6 +9,10 @@ minus sign and the step size.  In: a setting and a state.  Out: numbers with a c
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
+from theory.certified import CertifiedExpectation, certified_expectation
 from theory.enumeration import expectation_by_enumeration
 from theory.expectation import Expectation
 from theory.quadrature import expectation_by_quadrature
@@ -16,10 +20,24 @@ from theory.setting import Coefficients, Setting
 
 __all__ = ["expectation", "population_gradient", "population_loss"]
 
-METHODS = {
+_METHODS = {
     "quadrature": expectation_by_quadrature,
     "enumeration": expectation_by_enumeration,
 }
+
+
+def _check_method(method: str, allowed: Iterable[str]) -> None:
+    if method not in allowed:
+        raise ValueError(f"method = {method!r}: method must be one of {sorted(allowed)}")
+
+
+def _evaluate(
+    setting: Setting, state: Coefficients, method: str, tolerance: float
+) -> Expectation | CertifiedExpectation:
+    _check_method(method, [*_METHODS, "certified"])
+    if method == "certified":
+        return certified_expectation(setting, state)
+    return expectation(setting, state, method=method, tolerance=tolerance)
 
 
 def expectation(
@@ -52,9 +70,8 @@ def expectation(
     ArithmeticError
         If the tolerance cannot be met; the message says what to change.
     """
-    if method not in METHODS:
-        raise ValueError(f"method = {method!r}: method must be one of {sorted(METHODS)}")
-    result = METHODS[method](setting, state)
+    _check_method(method, _METHODS)
+    result = _METHODS[method](setting, state)
     if not result.relative_error <= tolerance:
         raise ArithmeticError(
             f"the relative error may be as large as {result.relative_error:.1e}, above the "
@@ -69,8 +86,23 @@ def population_loss(
     method: str = "quadrature",
     *,
     tolerance: float = 1e-10,
-) -> float:
-    """Population loss E log(1 + e^{−yF}); parameters and errors as in :func:`expectation`.
+) -> Any:
+    """Population loss E log(1 + e^{−yF}), in nats.
+
+    Parameters
+    ----------
+    setting : Setting
+    state : Coefficients
+    method : {"quadrature", "enumeration", "certified"}
+        The first two return a float whose error is below the tolerance; "certified" returns a ball
+        (``flint.arb``) that contains the loss, as wide as it is.
+    tolerance : float
+        As in :func:`expectation`.
+
+    Raises
+    ------
+    ValueError, ArithmeticError
+        As in :func:`expectation`.
 
     Examples
     --------
@@ -80,7 +112,7 @@ def population_loss(
     >>> round(population_loss(setting, Coefficients(alpha=0.0, gamma=0.0, rho=0.0)), 12)
     0.69314718056
     """
-    return expectation(setting, state, method=method, tolerance=tolerance).loss
+    return _evaluate(setting, state, method, tolerance).loss
 
 
 def population_gradient(
@@ -90,12 +122,25 @@ def population_gradient(
     *,
     tolerance: float = 1e-10,
 ) -> Coefficients:
-    """Population gradient; parameters and errors as in :func:`expectation`.
+    """Population gradient on the invariant subspace.
+
+    Parameters
+    ----------
+    setting : Setting
+    state : Coefficients
+    method, tolerance
+        As in :func:`population_loss`.
 
     Returns
     -------
     Coefficients
-        ∂loss/∂v·w*, and ∂loss/∂A_ij for one ordered pair inside a set and one across sets.
+        ∂loss/∂v·w*, and ∂loss/∂A_ij for one ordered pair inside a set and one across sets; of
+        floats, or of balls with ``method="certified"``.
+
+    Raises
+    ------
+    ValueError, ArithmeticError
+        As in :func:`expectation`.
 
     Examples
     --------
@@ -105,4 +150,4 @@ def population_gradient(
     >>> f"{gradient.alpha:.6e} {gradient.gamma:.6e} {gradient.rho:.6e}"
     '-3.136776e-01 -9.077534e-05 1.769843e-06'
     """
-    return expectation(setting, state, method=method, tolerance=tolerance).gradient
+    return _evaluate(setting, state, method, tolerance).gradient

@@ -13,37 +13,40 @@ for each total T, where E[e^{−cF}; T] is least, and no digit is lost to the si
 T is fixed, F is a sum over sets, so E[e^{−sF}; T] is one coefficient of the (L−1)-th power of a
 polynomial; it is read off by a discrete Fourier sum on the circle of least modulus.
 
-Every choice (c, P, number of nodes, radius, window) follows from the bound
-K_T(θ) ≥ log E[e^{−θF}; T], and the same bounds give the error that is returned.
+Every choice (c, P, number of nodes, radius, window) is made in :mod:`theory.quadrature_plan` from
+bounds on E[e^{−θF}; T]; the same bounds give the error that is returned.
 In: a setting and a state.  Out: an :class:`~theory.expectation.Expectation`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 
-from theory.distribution import set_types, spurious_law
 from theory.expectation import Expectation
-from theory.reduction import SetTerms, attention_levels, set_terms
+from theory.quadrature_plan import (
+    ABSCISSAE,
+    NAMES,
+    ONE,
+    ZERO,
+    LinePlan,
+    QuadraturePlan,
+    log_sum,
+    quadrature_plan,
+    window_size,
+)
+from theory.reduction import relative_rounding
 from theory.setting import Coefficients, Setting
 
 __all__ = ["expectation_by_quadrature", "exponential_sum"]
 
-# Each discarded piece (tails of the nodes, aliases, rare totals) is below e^{-DIGITS} of the scale.
+# Each discarded piece (tails of the nodes, aliases, rare totals) is below e^{−DIGITS} of the scale.
 DIGITS = 42.0
 # Relative error of one evaluation of exp, power and sum, in units of the float64 rounding.
-ROUNDING = 8 * np.finfo(float).eps
+ROUNDING = 8 * float(np.finfo(float).eps)
 # Nodes, over all totals, beyond which a state is refused rather than waited for.
 MOST_NODES = 3_000_000
 # Nodes handled at once, which bounds the memory.
 BLOCK = 2048
-
-# Abscissae at which the bound K_T(θ) is tabulated; the line is at one of those in [0, 1].
-ABSCISSAE = np.arange(-8, 17) / 8
-_ZERO, _HALF, _ONE = 8, 12, 16
-_NAMES = ("F", "alpha", "gamma", "rho")
 
 
 def exponential_sum(c: float, period: float, nodes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -83,172 +86,6 @@ def exponential_sum(c: float, period: float, nodes: int) -> tuple[np.ndarray, np
     return s, weight
 
 
-@dataclass(frozen=True)
-class _Samples:
-    """Everything about samples of label +1, for every type of set and every total that matters."""
-
-    log_probability: np.ndarray  # (types,)
-    set_sum: np.ndarray  # (types,), in ascending order
-    first: np.ndarray  # (sums,), where each run of equal sums begins
-    spurious: np.ndarray  # (totals,), R = T − C, for the totals T kept
-    terms: SetTerms  # of the spurious sets, arrays (types, totals)
-    signal: SetTerms  # of the signal set, arrays (totals,)
-
-
-def _samples(setting: Setting, state: Coefficients) -> _Samples:
-    types = set_types(setting)
-    probability = types.probability.astype(float)
-    possible = probability > 0
-    probability, set_sum = probability[possible], types.sums[possible]
-    # As floats: products of fourth powers of integers would leave int64.
-    n_plus, n_minus = (n[possible, None].astype(float) for n in (types.n_plus, types.n_minus))
-    first = np.flatnonzero(np.diff(set_sum, prepend=set_sum[0] - 1))
-
-    law = spurious_law(setting)
-    spurious, weight = law.value, law.probability.astype(float)
-    kept = weight > 0
-    total = spurious[kept] + float(setting.C)
-    levels = attention_levels(setting, state)
-    in_floats = replace(setting, nu=float(setting.nu), temperature=float(setting.temperature))
-    alpha = float(state.alpha)
-    with np.errstate(over="ignore", invalid="ignore"):
-        terms = set_terms(in_floats, alpha, levels, n_plus, n_minus, total)
-        signal = set_terms(in_floats, alpha, levels, float(setting.C), 0.0, total)
-    return _Samples(
-        log_probability=np.log(probability),
-        set_sum=set_sum,
-        first=first,
-        spurious=spurious[kept],
-        terms=terms,
-        signal=signal,
-    )
-
-
-@dataclass(frozen=True)
-class _Bounds:
-    """Bounds on E[e^{−θF} |G|; T] and the saddle points they come from, on the grid of θ."""
-
-    log_coefficients: np.ndarray  # (abscissae, sums, totals): log Σ_types p e^{−θf}, by set sum
-    tilt: np.ndarray  # (abscissae, totals): log radius of the circle
-    log_mass: np.ndarray  # (abscissae, totals): K_T(θ)
-    spread: np.ndarray  # (abscissae, totals): standard deviation of R under the tilted law
-    size: np.ndarray  # (4, abscissae, totals): mean of |G| under the tilted law, loss first
-    range: np.ndarray  # (abscissae, totals): the same for |F|
-
-
-def _log_sum(exponent: np.ndarray, axis: int) -> np.ndarray:
-    return np.logaddexp.reduce(exponent, axis=axis)
-
-
-def _bounds(samples: _Samples, others: int) -> _Bounds:
-    """Chernoff bounds: [z^R] p(z)^others ≤ e^{−tR} p(e^t)^others for every t, t near the best."""
-    theta = ABSCISSAE[:, None, None]
-    exponent = samples.log_probability[:, None] - theta * samples.terms.F
-    log_coefficients = np.logaddexp.reduceat(exponent, samples.first, axis=1)
-    sums = samples.set_sum[samples.first].astype(float)
-
-    tilt = np.zeros((len(ABSCISSAE), len(samples.spurious)))
-    for _ in range(16):
-        tilted = log_coefficients + tilt[:, None, :] * sums[:, None]
-        weight = np.exp(tilted - tilted.max(axis=1, keepdims=True))
-        weight /= weight.sum(axis=1, keepdims=True)
-        mean = np.einsum("s,ast->at", sums, weight)
-        variance = np.einsum("s,ast->at", sums**2, weight) - mean**2
-        step = (samples.spurious / others - mean) / np.maximum(variance, 1e-3)
-        tilt = np.clip(tilt + np.clip(step, -1.0, 1.0), -30.0, 30.0)
-
-    log_power = others * _log_sum(log_coefficients + tilt[:, None, :] * sums[:, None], axis=1)
-    log_mass = log_power - tilt * samples.spurious - theta[:, 0] * samples.signal.F
-
-    exponent += tilt[:, None, :] * samples.set_sum[:, None]
-    exponent -= log_power[:, None, :] / others
-    # Negative up to rounding, which matters only when F is too large for this method anyway.
-    law = np.exp(np.minimum(exponent, 0.0))
-    size = np.empty((4, *tilt.shape))
-    for row, name in enumerate(_NAMES):
-        of_sets = np.einsum("akt,kt->at", law, np.abs(getattr(samples.terms, name)))
-        size[row] = np.abs(getattr(samples.signal, name)) + others * of_sets
-    F_range = size[0].copy()
-    # The loss has no factor G; log(1+e^{−y}) ≤ e^{−θy}/θ for 0 < θ ≤ 1, and ≤ 1 + |y|.
-    size[0] = 1 / np.where(ABSCISSAE == 0, 1, np.abs(ABSCISSAE))[:, None]
-    size[0, _ZERO] += F_range[_ZERO]
-    spread = np.sqrt(others * np.maximum(variance, 0.0))
-    return _Bounds(log_coefficients, tilt, log_mass, spread, size, F_range)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What is evaluated at one total."""
-
-    index: int  # of the total
-    line: int  # index of the abscissa c
-    period: float
-    nodes: int
-    at_zero: bool  # whether the pole at 0 leaves a term worth adding back
-    at_one: bool  # the same for the pole at 1
-
-
-def _window(
-    log_coefficients: np.ndarray, tilt: float, spurious: int, sums: np.ndarray, others: int
-) -> int:
-    """Points on the circle such that what aliases onto the coefficient is below e^{−DIGITS}."""
-    full = 2 * others * int(max(sums.max(), -sums.min())) + 1
-    shift = np.geomspace(0.02, 20.0, 24)
-    shift = np.concatenate([-shift[::-1], shift])
-    log_power = others * _log_sum(
-        log_coefficients[:, None] + sums[:, None] * (tilt + np.append(shift, 0.0)), axis=0
-    )
-    rise = log_power[:-1] - log_power[-1] - shift * spurious + DIGITS
-    left, right = (rise / np.abs(shift)).reshape(2, -1).min(axis=1)
-    return min(full, int(np.ceil(max(left, right, 1.0))) + 1)
-
-
-def _plan(
-    samples: _Samples, bounds: _Bounds, others: int, refinement: int
-) -> tuple[list[_Plan], np.ndarray]:
-    """Choose, for every total that matters, the line, the period, the nodes and the window.
-
-    Also returns, per expectation, the logarithm of the largest bound on one total's contribution.
-    """
-    line = bounds.log_mass[_ZERO : _ONE + 1].argmin(axis=0) + _ZERO
-    every = range(len(samples.spurious))
-    with np.errstate(divide="ignore"):
-        log_size = np.log(bounds.size)
-    top = (bounds.log_mass[line, every] + log_size[:, line, every]).max(axis=1)
-    seen = np.isfinite(top)
-    # The largest of the four bounds, each relative to its own scale.
-    relative = bounds.log_mass + (log_size[seen] - top[seen, None, None]).max(axis=0)
-
-    plans = []
-    for index in every:
-        c, here = int(line[index]), relative[:, index]
-        if here[c] < -DIGITS:
-            continue
-        above = (
-            np.arange(max(c + 1, _ONE), len(ABSCISSAE))
-            if c >= _HALF
-            else np.arange(c + 1, _ONE + 1)
-        )
-        below = np.arange(0, min(c, _ZERO + 1))
-        periods = [
-            2.0,
-            ((here[above] + DIGITS) / (ABSCISSAE[above] - ABSCISSAE[c])).min(),
-            ((here[below] + DIGITS) / (ABSCISSAE[c] - ABSCISSAE[below])).min(),
-        ]
-        # The pole terms, added back, must not outweigh the sum: their rounding would.
-        if c > _ZERO:
-            periods.append(here[_ZERO] / ABSCISSAE[c])
-        if _HALF <= c < _ONE:
-            periods.append(here[_ONE] / (1 - ABSCISSAE[c]))
-        period = refinement * max(periods)
-        nodes = int(np.ceil((DIGITS + here[c]) / np.pi * period / (2 * np.pi))) + 1
-        # The loss grows like its period below zero, whence the logarithm.
-        at_zero = here[_ZERO] - ABSCISSAE[c] * period + np.log(period) > -DIGITS
-        at_one = c >= _HALF and here[_ONE] - (1 - ABSCISSAE[c]) * period > -DIGITS
-        plans.append(_Plan(index, c, period, nodes, at_zero, at_one))
-    return plans, top
-
-
 def _power(base: np.ndarray, exponent: int) -> np.ndarray:
     result = np.ones_like(base)
     while exponent:
@@ -263,13 +100,16 @@ def _power(base: np.ndarray, exponent: int) -> np.ndarray:
 class _Total:
     """E[e^{−sF} G; T] at one total T, for G = 1, F, ∂F and Σ_sets |∂F_set|."""
 
-    def __init__(
-        self, samples: _Samples, bounds: _Bounds, others: int, index: int, refinement: int
-    ) -> None:
-        self.samples, self.bounds, self.others, self.index = samples, bounds, others, index
+    def __init__(self, plan: QuadraturePlan, others: int, index: int, refinement: int) -> None:
+        self.samples, self.bounds, self.others, self.index = (
+            plan.samples,
+            plan.bounds,
+            others,
+            index,
+        )
         self.refinement = refinement
-        of_set = np.array([getattr(samples.terms, name)[:, index] for name in _NAMES])
-        of_signal = np.array([getattr(samples.signal, name)[index] for name in _NAMES])
+        of_set = np.array([getattr(self.samples.terms, name)[:, index] for name in NAMES])
+        of_signal = np.array([getattr(self.samples.signal, name)[index] for name in NAMES])
         self.F_set, self.F_signal = of_set[0], of_signal[0]
         self.of_set = np.concatenate([of_set, np.abs(of_set[1:])])
         self.of_signal = np.concatenate([of_signal, np.abs(of_signal[1:])])
@@ -281,8 +121,9 @@ class _Total:
         spurious = samples.spurious[self.index]
         sums = samples.set_sum[samples.first]
         log_coefficients = self.bounds.log_coefficients[line, :, self.index]
-        log_norm = _log_sum(log_coefficients + tilt * sums, axis=0)
-        window = self.refinement * _window(log_coefficients, tilt, spurious, sums, others)
+        log_norm = log_sum(log_coefficients + tilt * sums, axis=0)
+        window, *_ = window_size(log_coefficients, tilt, spurious, sums, others, DIGITS)
+        window *= self.refinement
 
         # Coefficients of the polynomial on the circle e^{tilt}, in units of its largest value.
         exponent = samples.log_probability + tilt * samples.set_sum - log_norm
@@ -302,38 +143,38 @@ class _Total:
         log_scale = others * log_norm - tilt * spurious - log_unit
         return moments * np.exp(log_scale - s * self.F_signal)
 
-    def expectations(self, plan: _Plan, log_unit: float) -> np.ndarray:
+    def expectations(self, line: LinePlan, log_unit: float) -> np.ndarray:
         """E[log(1+e^{−F}); T], E[sig(−F) ∂F; T] and E[sig(−F) Σ|∂F_set|; T]: array (7,)."""
-        c, total = ABSCISSAE[plan.line], np.zeros(7)
-        s, weight = exponential_sum(c, plan.period, plan.nodes)
-        for begin in range(0, plan.nodes, BLOCK):
+        c, total = ABSCISSAE[line.line], np.zeros(7)
+        s, weight = exponential_sum(c, line.period, line.nodes)
+        for begin in range(0, line.nodes, BLOCK):
             block = slice(begin, begin + BLOCK)
-            moments = self.moments(s[block], plan.line, log_unit)
+            moments = self.moments(s[block], line.line, log_unit)
             total[0] += (moments[0] @ (weight[block] / s[block])).real
             total[1:] += (moments[2:] @ weight[block]).real
         # u and w are carried in the exponent: they are tiny just where the moments are huge.
-        if plan.at_zero:
-            log_u = -c * plan.period
+        if line.at_zero:
+            log_u = -c * line.period
             share = 1 / (1 + np.exp(log_u))
-            mass, F, *rest = self.moments(np.zeros(1), _ZERO, log_unit - log_u)[:, 0].real
-            total[0] += plan.period * share**2 * mass - share * F
+            mass, F, *rest = self.moments(np.zeros(1), ZERO, log_unit - log_u)[:, 0].real
+            total[0] += line.period * share**2 * mass - share * F
             total[1:] += share * np.array(rest)
-        if plan.at_one:
-            log_w = -(1 - c) * plan.period
+        if line.at_one:
+            log_w = -(1 - c) * line.period
             share = 1 / (1 + np.exp(log_w))
-            mass, F, *rest = self.moments(np.ones(1), _ONE, log_unit - log_w)[:, 0].real
+            mass, F, *rest = self.moments(np.ones(1), ONE, log_unit - log_w)[:, 0].real
             total[0] += share * mass
             total[1:] += share * np.array(rest)
         return total
 
-    def rounding(self, plan: _Plan, log_unit: float) -> np.ndarray:
+    def rounding(self, line: LinePlan, log_unit: float) -> np.ndarray:
         """Estimated rounding of :meth:`expectations`, array (4,).
 
         At a node s the power of the polynomial and the phase sF are each rounded on their own, so
         the errors of different nodes add in quadrature.
         """
-        bounds, at = self.bounds, (plan.line, self.index)
-        s, weight = exponential_sum(ABSCISSAE[plan.line], plan.period, plan.nodes)
+        bounds, at = self.bounds, (line.line, self.index)
+        s, weight = exponential_sum(ABSCISSAE[line.line], line.period, line.nodes)
         each = np.abs(weight) * (self.others + np.abs(s) * bounds.range[at])
         # By the local limit theorem the coefficient is this much below the bound K_T.
         local = min(1.0, 1 / (2.5 * bounds.spread[at] + 1e-300))
@@ -374,31 +215,26 @@ def expectation_by_quadrature(
     >>> round(result.loss, 9), result.relative_error < 1e-11
     (0.374277928, True)
     """
-    samples = _samples(setting, state)
-    if not all(
-        np.isfinite(getattr(x, n)).all() for x in (samples.terms, samples.signal) for n in _NAMES
-    ):
-        raise ArithmeticError(
-            f"F overflows float64 at alpha = {float(state.alpha):.3g}: reduce alpha"
-        )
-    others = setting.L - 1
-    bounds = _bounds(samples, others)
-    plans, log_size = _plan(samples, bounds, others, refinement)
-    nodes = sum(plan.nodes for plan in plans)
+    plan = quadrature_plan(setting, state, digits=DIGITS, refinement=refinement)
+    lines = [(index, line) for index, line in enumerate(plan.lines) if line is not None]
+    nodes = sum(line.nodes for _, line in lines)
     if nodes > MOST_NODES:
         raise ArithmeticError(
-            f"the values of F that matter spread over {max(p.period for p in plans):.3g}, which "
+            f"the values of F that matter spread over {max(x.period for _, x in lines):.3g}, which "
             f"needs {nodes} nodes (at most {MOST_NODES}): reduce alpha, or use "
             "method='enumeration' if L and C are small"
         )
-    log_unit = log_size[np.isfinite(log_size)].max(initial=-np.inf)
+    log_unit = plan.log_size[np.isfinite(plan.log_size)].max(initial=-np.inf)
     # Four discarded pieces at each total, each below e^{−DIGITS} of the largest contribution.
-    error = 4 * len(samples.spurious) * np.exp(log_size - log_unit - DIGITS)
-    value = np.zeros(7)
-    for plan in plans:
-        total = _Total(samples, bounds, others, plan.index, refinement)
-        value += total.expectations(plan, log_unit)
-        error += total.rounding(plan, log_unit)
+    error = 4 * len(plan.lines) * np.exp(plan.log_size - log_unit - DIGITS)
+    value, shared = np.zeros(7), relative_rounding(setting, state)
+    for index, line in lines:
+        total = _Total(plan, setting.L - 1, index, refinement)
+        parts = total.expectations(line, log_unit)
+        value += parts
+        # What the terms themselves are off by is common to all nodes: it moves G, and F by as much.
+        common = shared * (1 + plan.bounds.range[line.line, index])
+        error += total.rounding(line, log_unit) + common * np.abs(parts[[0, 4, 5, 6]])
 
     unit = np.exp(log_unit)
     loss, *slope = (value[:4] * unit).tolist()

@@ -5,7 +5,7 @@ softmax(A/τ) hold three levels Λ (own patch), Γ (own set) and Ξ (other sets)
 +1 with features of total T, a patch with feature δ, in a set whose features sum to s, has
 pre-activation
 
-    O = αD[(Λ − Γ)δ + (Γ − Ξ)s + ΞT],        F = Σ_patches σ(O),   σ(x) = x^p + νx,
+    O = αD[Λδ + Γ(s − δ) + Ξ(T − s)],        F = Σ_patches σ(O),   σ(x) = x^p + νx,
 
 so F and ∂F are sums over sets of a function of the set's *type* (n₊, n₋) and of T.  The formulas
 below are the only ones in the project: the book prints them, and the numeric functions are
@@ -14,6 +14,8 @@ generated from them.  In: a setting, a state, types.  Out: F and its derivatives
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -37,6 +39,7 @@ __all__ = [
     "coefficients_of",
     "pair_counts",
     "pre_activation",
+    "relative_rounding",
     "set_derivatives",
     "set_output",
     "set_terms",
@@ -86,7 +89,19 @@ def pre_activation(delta: Any) -> sp.Expr:
     """O of a patch with feature ``delta`` in a set of type (n₊, n₋), at total T."""
     s = SYMBOLS
     set_sum = s.n_plus - s.n_minus
-    return s.alpha * s.D * ((s.Lambda - s.Gamma) * delta + (s.Gamma - s.Xi) * set_sum + s.Xi * s.T)
+    # Own patch, rest of the own set, other sets: levels of different size never cancel here.
+    seen = s.Lambda * delta + s.Gamma * (set_sum - delta) + s.Xi * (s.T - set_sum)
+    return s.alpha * s.D * seen
+
+
+def relative_rounding(setting: Setting, state: Coefficients) -> float:
+    """Relative rounding in float64 of what :func:`set_terms` adds up at a state.
+
+    An exponential e^{x/τ} is off by |x/τ| roundings, and the p-th power multiplies that by p.
+    """
+    logits = [float(x) for x in (setting.sigma_A, state.gamma, state.rho)]
+    spread = (max(logits) - min(logits)) / float(setting.temperature)
+    return float(np.finfo(float).eps) * (8 + setting.p * (4 + spread))
 
 
 def _over_patches(term: Any) -> sp.Expr:
@@ -102,17 +117,27 @@ def set_output() -> sp.Expr:
 
 
 def _levels_derivative(level: sp.Symbol, coefficient: sp.Symbol) -> sp.Expr:
-    """∂level/∂coefficient, written in Λ, Γ, Ξ: differentiate the softmax, name its parts again."""
+    """∂level/∂coefficient, written in Λ, Γ, Ξ: differentiate the softmax, name its parts again.
+
+    Over the common denominator Z² the numerator loses what cancels, so that the generated code
+    never subtracts 1 − (C−1)Γ.
+    """
     s = SYMBOLS
-    exponentials = {
-        sp.exp(s.sigma_A / s.tau): s.Lambda,
-        sp.exp(s.gamma / s.tau): s.Gamma,
-        sp.exp(s.rho / s.tau): s.Xi,
-    }
-    levels = symbolic_levels()
-    Z = sp.denom(levels[level])
+    weight = {x: sp.Dummy(positive=True) for x in (s.sigma_A, s.gamma, s.rho)}
+    exponentials = {sp.exp(x / s.tau): w for x, w in weight.items()}
+    expression = symbolic_levels()[level].subs(exponentials)
+    w, Z = weight[coefficient], sp.denom(expression)
+    numerator = sp.Poly(sp.cancel(w * expression.diff(w) * Z**2), *weight.values())
+    # Each coefficient in factors, (C−1)Γ + … and never CΓ − Γ + …, which would cancel.
+    collected = sp.Add(
+        *(
+            sp.factor(c) * sp.Mul(*(x**k for x, k in zip(numerator.gens, powers, strict=True)))
+            for powers, c in numerator.terms()
+        )
+    )
     # Λ, Γ, Ξ are the exponentials in units of Z, so Z itself becomes 1.
-    return levels[level].diff(coefficient).subs(Z, 1).subs(exponentials)
+    named = dict(zip(weight.values(), (s.Lambda, s.Gamma, s.Xi), strict=True))
+    return collected.subs(named) / s.tau
 
 
 def _set_derivative(coefficient: sp.Symbol) -> sp.Expr:
@@ -181,9 +206,13 @@ def _generated_pair_counts() -> Any:
 
 @lru_cache(maxsize=1)
 def _generated_levels() -> Any:
+    """Numeric code for Λ, Γ, Ξ from the three exponentials e^{σ_A/τ}, e^{γ/τ}, e^{ρ/τ}."""
     s = SYMBOLS
-    arguments = (s.sigma_A, s.gamma, s.rho, s.L, s.C, s.tau)
-    return sp.lambdify(arguments, list(symbolic_levels().values()), "numpy", cse=True)
+    weights = sp.symbols("a g r", positive=True)
+    exponentials = [sp.exp(x / s.tau) for x in (s.sigma_A, s.gamma, s.rho)]
+    named = dict(zip(exponentials, weights, strict=True))
+    levels = [level.subs(named) for level in symbolic_levels().values()]
+    return sp.lambdify((*weights, s.L, s.C), levels, "math", cse=True)
 
 
 @dataclass(frozen=True)
@@ -195,8 +224,22 @@ class AttentionLevels:
     Xi: Any
 
 
-def attention_levels(setting: Setting, state: Coefficients) -> AttentionLevels:
-    """Attention levels Λ, Γ, Ξ at a state, in float64.
+def attention_levels(
+    setting: Setting,
+    state: Coefficients,
+    *,
+    number: Callable[[Any], Any] = float,
+    exp: Callable[[Any], Any] = math.exp,
+) -> AttentionLevels:
+    """Attention levels Λ, Γ, Ξ at a state.
+
+    Parameters
+    ----------
+    setting : Setting
+    state : Coefficients
+    number, exp : callable
+        The arithmetic: how a parameter becomes a number, and the exponential of such numbers.
+        float64 unless told.
 
     Examples
     --------
@@ -207,17 +250,11 @@ def attention_levels(setting: Setting, state: Coefficients) -> AttentionLevels:
     # With C = 1 no pair holds γ and F is the same for all its values: ρ is the one that never
     # sets the scale of a row in which it does not occur.
     gamma = state.gamma if setting.C > 1 else state.rho
+    logits = [number(x) for x in (setting.sigma_A, gamma, state.rho)]
     # A row shift leaves softmax as it is and keeps every exponential at most 1.
-    shift = max(setting.sigma_A, gamma, state.rho)
-    Lambda, Gamma, Xi = _generated_levels()(
-        float(setting.sigma_A - shift),
-        float(gamma - shift),
-        float(state.rho - shift),
-        setting.L,
-        setting.C,
-        float(setting.temperature),
-    )
-    return AttentionLevels(float(Lambda), float(Gamma), float(Xi))
+    shift = number(max(float(x) for x in logits))
+    weights = [exp((x - shift) / number(setting.temperature)) for x in logits]
+    return AttentionLevels(*_generated_levels()(*weights, setting.L, setting.C))
 
 
 @dataclass(frozen=True)
@@ -241,6 +278,8 @@ def set_terms(
     n_plus: Any,
     n_minus: Any,
     total: Any,
+    *,
+    number: Callable[[Any], Any] = lambda value: value,
 ) -> SetTerms:
     """F and its derivatives for sets of type (n₊, n₋) in samples of label +1 and total T.
 
@@ -252,6 +291,8 @@ def set_terms(
     levels : AttentionLevels
     n_plus, n_minus, total : array_like of int
         Types of the sets and totals T of the samples; they broadcast.
+    number : callable
+        How ν and τ enter that arithmetic; as they are unless told.
 
     Returns
     -------
@@ -278,10 +319,10 @@ def set_terms(
         setting.L,
         setting.C,
         setting.p,
-        setting.nu,
+        number(setting.nu),
     )
     inside, across = _generated_pair_counts()(setting.L, setting.C)
-    tau = setting.temperature
+    tau = number(setting.temperature)
     # With C = 1 no pair lies inside a set: γ moves nothing and its gradient is zero.
     gamma_pair = gamma_total / (inside * tau) if inside else 0 * gamma_total
     return SetTerms(F, alpha_total, gamma_pair, rho_total / (across * tau))
