@@ -117,27 +117,33 @@ def set_output() -> sp.Expr:
 
 
 def _levels_derivative(level: sp.Symbol, coefficient: sp.Symbol) -> sp.Expr:
-    """∂level/∂coefficient, written in Λ, Γ, Ξ: differentiate the softmax, name its parts again.
-
-    Over the common denominator Z² the numerator loses what cancels, so that the generated code
-    never subtracts 1 − (C−1)Γ.
-    """
+    """∂level/∂coefficient, written in Λ, Γ, Ξ: differentiate the softmax, name its parts again."""
     s = SYMBOLS
     weight = {x: sp.Dummy(positive=True) for x in (s.sigma_A, s.gamma, s.rho)}
     exponentials = {sp.exp(x / s.tau): w for x, w in weight.items()}
     expression = symbolic_levels()[level].subs(exponentials)
     w, Z = weight[coefficient], sp.denom(expression)
-    numerator = sp.Poly(sp.cancel(w * expression.diff(w) * Z**2), *weight.values())
-    # Each coefficient in factors, (C−1)Γ + … and never CΓ − Γ + …, which would cancel.
-    collected = sp.Add(
-        *(
-            sp.factor(c) * sp.Mul(*(x**k for x, k in zip(numerator.gens, powers, strict=True)))
-            for powers, c in numerator.terms()
-        )
-    )
+    # Over Z² the numerator is a polynomial, free of terms such as 1 − (C−1)Γ that cancel.
+    numerator = sp.cancel(w * expression.diff(w) * Z**2)
     # Λ, Γ, Ξ are the exponentials in units of Z, so Z itself becomes 1.
     named = dict(zip(weight.values(), (s.Lambda, s.Gamma, s.Xi), strict=True))
-    return collected.subs(named) / s.tau
+    return numerator.subs(named) / s.tau
+
+
+def _by_levels(expression: sp.Expr) -> sp.Expr:
+    """The same polynomial in Λ, Γ, Ξ with each coefficient in factors.
+
+    Coefficients hold integers, which floats subtract exactly; levels of different size, which they
+    do not, are never subtracted from themselves.
+    """
+    s = SYMBOLS
+    polynomial = sp.Poly(expression, s.Lambda, s.Gamma, s.Xi)
+    return sp.Add(
+        *(
+            sp.factor(c) * sp.Mul(*(x**k for x, k in zip(polynomial.gens, powers, strict=True)))
+            for powers, c in polynomial.terms()
+        )
+    )
 
 
 def _set_derivative(coefficient: sp.Symbol) -> sp.Expr:
@@ -146,13 +152,13 @@ def _set_derivative(coefficient: sp.Symbol) -> sp.Expr:
 
     def term(delta: int) -> sp.Expr:
         O = pre_activation(delta)
-        slope = O.diff(coefficient)
-        if coefficient != s.alpha:
-            slope += sum(
-                O.diff(level) * _levels_derivative(level, coefficient)
-                for level in (s.Lambda, s.Gamma, s.Xi)
-            )
-        return activation_slope(O) * slope
+        if coefficient == s.alpha:
+            return activation_slope(O) * O.diff(s.alpha)
+        slope = sum(
+            O.diff(level) * _levels_derivative(level, coefficient)
+            for level in (s.Lambda, s.Gamma, s.Xi)
+        )
+        return activation_slope(O) * _by_levels(slope)
 
     return _over_patches(term)
 
