@@ -268,7 +268,8 @@ def train_and_test(
     if count % 2:
         raise ValueError(f"bands = {count}: bands must be even, as many for training as for test")
     photos = [load_photo(name).to(device) for name in names]
-    regions = [bands(k, tuple(photo.shape), crop, count) for k, photo in enumerate(photos)]
+    sizes = [(photo.shape[0], photo.shape[1]) for photo in photos]
+    regions = [bands(k, size, crop, count) for k, size in enumerate(sizes)]
     train = [region for cut in regions for region in cut[0::2]]
     test = [region for cut in regions for region in cut[1::2]]
     return Crops(photos, train, crop), Crops(photos, test, crop)

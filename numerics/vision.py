@@ -110,8 +110,13 @@ def build_vit(
             mlp_ratio=2.0,
             no_embed_class=True,
         )
-        nn.init.normal_(model.pos_embed, std=encoding_std)
+        nn.init.normal_(_positions(model), std=encoding_std)
     return model
+
+
+def _positions(model: VisionTransformer) -> nn.Parameter:
+    assert model.pos_embed is not None, "this ViT has no learned positional encodings"
+    return model.pos_embed
 
 
 def encodings(model: VisionTransformer) -> Tensor:
@@ -122,7 +127,7 @@ def encodings(model: VisionTransformer) -> Tensor:
     >>> encodings(build_vit(crop=8, patch=4, classes=2)).shape
     torch.Size([4, 64])
     """
-    return model.pos_embed.detach()[0].cpu().clone()
+    return _positions(model).detach()[0].cpu().clone()
 
 
 def cosine_similarity(P: Tensor) -> Tensor:

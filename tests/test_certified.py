@@ -202,6 +202,13 @@ def test_a_remainder_left_out_is_noticed(monkeypatch, spoilt, remainders):
     assert missed > 0
 
 
+def test_totals_rarer_than_any_float_are_bounded():
+    """q = 10^{−400} in the tails: R = ±2 has probability below 1e−308 and still enters."""
+    setting = Setting(L=2, C=2, q=Fraction(1, 10**200), p=3, nu=0, sigma_A=1)
+    result = certified_expectation(setting, Coefficients(0.1, 0, 0))
+    assert all(x.rad() < 1e-20 for x in components(result))
+
+
 def test_public_entry_returns_balls():
     setting = Setting(L=3, C=2, q=0.5, p=3, nu=0.05, sigma_A=2.0)
     state = Coefficients(0.3, 0.5, -0.1)

@@ -133,6 +133,14 @@ class _Total:
         loss = mass[0] / theta if theta > 0 else mass[0] * arb(2).log() + mass[1]
         return [loss, *mass[2:]]
 
+    def largest(self) -> list[arb]:
+        """Bounds on log(1+e^{−F}) and on |∂F| over all samples of this total."""
+        size = [
+            abs(self.signal[g]) + self.others * sum((abs(f[g]) for f in self.terms), arb(0))
+            for g in range(4)
+        ]
+        return [arb(2).log() + size[0], *size[1:]]
+
     def moments(self, line: arb, omega: list[arb], tilt: float, window: int) -> list[list[acb]]:
         """E[e^{−sF} G; T] at s = line + i omega, up to aliases, for G = 1, F, ∂F; by node."""
         others, kinds = self.others, len(self.sums)
@@ -169,10 +177,10 @@ class _Total:
 
         outside = scale**others * (-line * self.signal[0] - arb(tilt) * self.spurious).exp()
         found = []
-        for w, row, coefficients in zip(omega, weights, rest, strict=True):
+        for frequency, row, coefficients in zip(omega, weights, rest, strict=True):
             each = [row[k] * coefficients[column[self.sums[k]]] for k in range(kinds)]
             mass = sum(each, acb(0))
-            phase = outside * acb(0, -w * self.signal[0]).exp()
+            phase = outside * acb(0, -frequency * self.signal[0]).exp()
             moments = [phase * mass]
             for g in range(4):
                 inside = sum((e * f[g] for e, f in zip(each, self.terms, strict=True)), acb(0))

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Integral, Real
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import flint
 
@@ -136,9 +136,9 @@ class Coefficients:
     ValueError: Coefficients.alpha = nan: alpha must be a finite number
     """
 
-    alpha: Number
-    gamma: Number
-    rho: Number
+    alpha: Any
+    gamma: Any
+    rho: Any
 
     def __post_init__(self) -> None:
         for field in ("alpha", "gamma", "rho"):
