@@ -60,7 +60,7 @@ def run(
     name: Annotated[str, typer.Argument(help="An experiment; see `list`.")],
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N")] = "cpu",
     seed: Annotated[int | None, typer.Option(help="Replaces the seed of the experiment.")] = None,
-    light: Annotated[bool, typer.Option("--light", help="The small size, half a minute.")] = False,
+    light: Annotated[bool, typer.Option("--light", help="The small size, under a minute.")] = False,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the record; a light run is not recorded without it."),

@@ -2,8 +2,9 @@
 
 Such a module has a docstring whose first line says what it shows, a frozen dataclass ``Config``
 whose defaults are the size of the record and which has a field ``seed``, an instance ``LIGHT`` of
-it that runs in under half a minute, and ``run(config, *, device="cpu", progress=True)``, which
-returns results that JSON can hold.  Adding a module adds an experiment.
+it that runs in under a minute, and ``run(config, *, device="cpu", progress=True)``, which returns
+results that JSON can hold.  Adding a module adds an experiment; underscores of its name are hyphens
+on the command line and in the name of its record.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def names() -> list[str]:
     >>> "realistic" in names()
     True
     """
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))
 
 
 def load_experiment(name: str) -> ModuleType:
@@ -47,7 +48,7 @@ def load_experiment(name: str) -> ModuleType:
     """
     if name not in names():
         raise ValueError(f"no experiment is called {name!r}; there are: {', '.join(names())}")
-    module = importlib.import_module(f"{__name__}.{name}")
+    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
     config: Any = getattr(module, "Config", None)
     parameters: Any = getattr(config, "__dataclass_params__", None)
     if parameters is None or not parameters.frozen:
