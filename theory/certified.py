@@ -9,7 +9,7 @@ because each remainder below is an upper bound for whatever the plan chose:
 * nodes beyond the K-th: (1/π) log coth(πω_K/2) M_T(c);
 * aliases on the circle: Σ_j e^{−|t'−t|jN} M_T(c) taken at the radius e^{t'},
 
-where M_T(θ), a sum of positive terms, bounds E[e^{−θF}|G|; T] (see :meth:`_Total.mass`).
+where M_T(θ), a sum of positive terms, bounds E[e^{−θF}|G|; T].
 In: a setting and a state of exact numbers or balls.  Out: balls that contain loss and gradient.
 """
 
