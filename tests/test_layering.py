@@ -32,7 +32,7 @@ ROOMS = {
     ],
     "numerics": [
         ["data", "photos"],
-        ["attention"],
+        ["attention", "positional"],
         ["models"],
         ["association"],
         ["training", "vision"],
