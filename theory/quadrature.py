@@ -57,8 +57,8 @@ def exponential_sum(c: float, period: float, nodes: int) -> tuple[np.ndarray, np
     c : float
         Abscissa of the line, 0 ≤ c ≤ 1.
     period : float
-        P = 2π/step.  With all nodes the sum is sig(−x) − u/(1+u) − e^{−x} w/(1+w), where u = e^{−cP}
-        and w = e^{−(1−c)P}, up to at most u sig(x−P) + w e^{−x} sig(−x−P).
+        P = 2π/step.  With u = e^{−cP} and w = e^{−(1−c)P}, the sum over all nodes differs from
+        sig(−x) − u/(1+u) − e^{−x} w/(1+w) by at most u sig(x−P) + w e^{−x} sig(−x−P).
     nodes : int
         Number of nodes in the upper half plane; what is cut off is at most
         (e^{−cx}/π) log coth(π² nodes/P).
