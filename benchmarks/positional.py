@@ -14,13 +14,11 @@ longer.  The operations are checked against torch's own count before anything is
 from __future__ import annotations
 
 import argparse
-import ctypes
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
+from itertools import accumulate
 from typing import NamedTuple
 
 import timm
@@ -29,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 from timm.layers import set_fused_attn
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 import numerics.positional  # noqa: F401 - registers the models
@@ -138,45 +137,28 @@ def device_rates(device: torch.device, dtype: torch.dtype) -> tuple[float, float
     a, b = torch.randn(2, n, n, device=device, dtype=dtype)
     source = torch.empty(2**26 if device.type == "cpu" else 2**30, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
-    product = min(seconds(lambda: a @ b, device) for _ in range(10))
-    copy = min(seconds(lambda: target.copy_(source), device) for _ in range(10))
+    product = min(seconds(lambda: a @ b, device) for _ in range(50))
+    copy = min(seconds(lambda: target.copy_(source), device) for _ in range(50))
     return 2 * n**3 / product, 2 * source.numel() / copy
 
 
-class PeakMemory:
-    """Bytes allocated at the worst moment of a ``with`` block beyond those at its start.
-
-    On the CPU it is resident memory, as Linux counts it; nan on other systems.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self.device, self.bytes = device, float("nan")
-
-    @staticmethod
-    def _status(field: str) -> int:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith(field):
-                return 1024 * int(line.split()[1])
-        raise KeyError(field)
-
-    def __enter__(self) -> PeakMemory:
-        if self.device.type == "cuda":
-            synchronize(self.device)
-            torch.cuda.reset_peak_memory_stats(self.device)
-            self.start = torch.cuda.memory_allocated(self.device)
-        elif sys.platform == "linux":
-            # Freed blocks that the allocator keeps would be used again unseen: return them first.
-            ctypes.CDLL(None).malloc_trim(0)
-            Path("/proc/self/clear_refs").write_text("5")  # restarts the high-water mark
-            self.start = self._status("VmRSS")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.device.type == "cuda":
-            synchronize(self.device)
-            self.bytes = torch.cuda.max_memory_allocated(self.device) - self.start
-        elif sys.platform == "linux":
-            self.bytes = self._status("VmHWM") - self.start
+def peak_memory(call: Callable[[], object], device: torch.device) -> int:
+    """Bytes that torch has allocated at the worst moment of a call, beyond those at its start."""
+    if device.type == "cuda":
+        synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        start = torch.cuda.memory_allocated(device)
+        call()
+        synchronize(device)
+        return torch.cuda.max_memory_allocated(device) - start
+    # The CPU allocator keeps no account, but the profiler sees each allocation and each release.
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        call()
+    events = [
+        event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"
+    ]
+    changes = [event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())]
+    return max(accumulate(changes, initial=0))
 
 
 class Runner:
@@ -209,11 +191,13 @@ class Runner:
         self.optimizer.step()
 
 
-def compare(name: str, batch: int, repeats: int, device: torch.device) -> list[list[str]]:
+def compare(
+    name: str, batch: int, repeats: int, device: torch.device, rates: tuple[float, float]
+) -> list[list[str]]:
     """Rows of the table for one model: each kind, forward and training step."""
     shape = check_flops(name)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    operations, bandwidth = device_rates(device, dtype)
+    operations, bandwidth = rates
     runners = {kind: Runner(name + suffix, batch, device) for kind, suffix in KINDS.items()}
     rows = []
     for phase, passes in (("forward", 1), ("step", 3)):
@@ -222,9 +206,7 @@ def compare(name: str, batch: int, repeats: int, device: torch.device) -> list[l
         for kind, runner in runners.items():
             for _ in range(2):  # compiles, and lets the optimizer make its state
                 getattr(runner, phase)()
-            with PeakMemory(device) as peak:
-                getattr(runner, phase)()
-            peaks[kind] = peak.bytes
+            peaks[kind] = peak_memory(getattr(runner, phase), device)
             limits[kind] = passes * max(
                 flops(kind, shape, batch) / operations,
                 traffic(kind, shape, batch, dtype.itemsize) / bandwidth,
@@ -264,11 +246,11 @@ def main() -> None:
     models, batch = DEFAULTS[kind]
     models, batch = arguments.models or models, arguments.batch or batch
 
-    rate, bandwidth = device_rates(device, torch.bfloat16 if kind == "cuda" else torch.float32)
+    rates = device_rates(device, torch.bfloat16 if kind == "cuda" else torch.float32)
     where = torch.cuda.get_device_name() if kind == "cuda" else f"{torch.get_num_threads()} threads"
     table = Table(
         title=f"{kind} ({where}), torch {torch.__version__}: measured "
-        f"{rate / 1e12:.3g} TFLOP/s, {bandwidth / 1e9:.3g} GB/s",
+        f"{rates[0] / 1e12:.3g} TFLOP/s, {rates[1] / 1e9:.3g} GB/s",
         caption="ratio, limit: throughput over that of self-attention, as measured and at most; "
         "memory: peak beyond weights and optimizer; of limit: share of the device's rate reached",
     )
@@ -278,7 +260,7 @@ def main() -> None:
     ):
         table.add_column(column)
     for name in models:
-        for row in compare(name, batch, arguments.repeats, device):
+        for row in compare(name, batch, arguments.repeats, device, rates):
             table.add_row(*row)
         table.add_section()
     Console(width=130).print(table)

@@ -32,7 +32,7 @@ ROOMS = {
         ["certificates"],
     ],
     "numerics": [
-        ["data", "photos"],
+        ["data", "datasets", "photos"],
         ["attention", "positional"],
         ["models"],
         ["association"],

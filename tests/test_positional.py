@@ -365,7 +365,7 @@ def compiler():
 @pytest.mark.usefixtures("compiler")
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_the_model_is_one_graph_forward_and_backward(dynamic):
-    model, x = build(dynamic_img_size=dynamic), images(4)
+    model, x = build(dynamic_img_size=dynamic, depth=1), images(4)
     # This backend takes the whole graph and its gradient, and generates no code.
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
     exact = model(x)

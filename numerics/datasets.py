@@ -1,0 +1,271 @@
+"""Sets of real images by name, each with its training and its test part.
+
+``digits`` (scikit-learn) and ``photos`` (crops of bundled photographs, the default) need no file
+beyond the installation.  ``cifar10``, ``cifar100`` and ``svhn`` are read by torchvision from a
+folder, and fetched into it on request:
+
+    python -m numerics.datasets cifar10 --root data --download
+
+``imagenet`` is a folder of your own with ``train`` and ``val``, one folder of pictures a class.
+
+In: a name and a folder.  Out: :class:`Splits`, whose parts give (image, label), images float32 of
+shape (channels, side, side), standardized by the mean and deviation of the training part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sized
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+from timm.data import create_transform
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision import datasets as tv
+
+from numerics.photos import PHOTOS, train_and_test
+
+__all__ = ["NAMES", "ImageSet", "Splits", "load_dataset"]
+
+#: Side of an ImageNet picture as the model sees it, in pixels.
+IMAGENET_SIDE = 224
+#: Crops of 32 × 32 drawn of each part of the photographs, in all.
+PHOTO_CROPS = {"train": 20_000, "test": 4_000}
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet(Dataset):
+    """Images in memory, as they are stored, standardized as they are taken out.
+
+    Parameters
+    ----------
+    pixels : Tensor, shape (n, channels, side, side)
+        Of any type, on any device.
+    labels : Tensor of int64, shape (n,)
+    mean, std : Tensor, shape (channels,)
+        In the units of ``pixels``.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together.
+
+    Examples
+    --------
+    >>> pixels = torch.tensor([[[[0, 255]]], [[[255, 255]]]], dtype=torch.uint8)
+    >>> half = torch.tensor([127.5])
+    >>> images = ImageSet(pixels, labels=torch.tensor([1, 0]), mean=half, std=half)
+    >>> images.batch(torch.tensor([1, 0]))[0].flatten().tolist()
+    [1.0, 1.0, -1.0, 1.0]
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __post_init__(self) -> None:
+        n, channels = self.pixels.shape[:2]
+        if self.pixels.ndim != 4 or self.labels.shape != (n,) or self.mean.shape != (channels,):
+            raise ValueError(
+                f"ImageSet.pixels of shape {tuple(self.pixels.shape)}: it must be (n, channels, "
+                f"side, side) with n = {len(self.labels)} labels and {len(self.mean)} means"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardized images (k, channels, side, side) and labels (k,) at k indices."""
+        mean, std = self.mean[:, None, None], self.std[:, None, None]
+        return (self.pixels[index].float() - mean) / std, self.labels[index]
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        images, labels = self.batch(torch.tensor([i]))
+        return images[0], int(labels[0])
+
+    def to(self, device: torch.device | str) -> ImageSet:
+        """The same images on another device."""
+        fields = (self.pixels, self.labels, self.mean, self.std)
+        return ImageSet(*(tensor.to(device) for tensor in fields))
+
+
+class Splits(NamedTuple):
+    """The two parts of a data set, and what a model must be built for.
+
+    Attributes
+    ----------
+    train, test : Dataset
+        :class:`ImageSet`, or for ``imagenet`` torchvision's ``ImageFolder``.
+    classes, channels, side : int
+        Number of labels and of colour channels, and height and width in pixels.
+    """
+
+    train: Dataset
+    test: Dataset
+    classes: int
+    channels: int
+    side: int
+
+
+def _in_memory(parts: dict[str, tuple[Any, Any]], classes: int) -> Splits:
+    """Splits from arrays (n, channels, side, side) and labels of each part."""
+    pixels = {part: torch.as_tensor(np.ascontiguousarray(X)) for part, (X, _) in parts.items()}
+    # Channel by channel, as a float64 copy of all of CIFAR would take over a gigabyte.
+    channels = [pixels["train"][:, c].double() for c in range(pixels["train"].shape[1])]
+    mean = torch.tensor([float(channel.mean()) for channel in channels])
+    std = torch.tensor([float(channel.std()) for channel in channels]).clamp(min=1e-6)
+    sets = {
+        part: ImageSet(pixels[part], torch.as_tensor(y, dtype=torch.int64), mean, std)
+        for part, (_, y) in parts.items()
+    }
+    return Splits(sets["train"], sets["test"], classes, len(mean), pixels["train"].shape[-1])
+
+
+def _digits(root: Path, download: bool) -> Splits:
+    # Imported here: scikit-learn takes seconds, and the other sets do without it.
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    X, y = digits.images[:, None].astype(np.float32), digits.target
+    # The file goes from writer to writer, so the last fifth is written by other hands.
+    cut = len(y) * 4 // 5
+    return _in_memory({"train": (X[:cut], y[:cut]), "test": (X[cut:], y[cut:])}, 10)
+
+
+def _photos(root: Path, download: bool) -> Splits:
+    crops = dict(zip(PHOTO_CROPS, train_and_test(list(PHOTOS), crop=32, count=4), strict=True))
+    drawn = {
+        part: crops[part].sample(count, torch.Generator().manual_seed(seed))
+        for seed, (part, count) in enumerate(PHOTO_CROPS.items())
+    }
+    return _in_memory({part: (X.numpy(), y) for part, (X, y) in drawn.items()}, len(PHOTOS))
+
+
+def _cifar(kind: type[tv.CIFAR10], root: Path, download: bool) -> Splits:
+    parts = {"train": kind(root, True, download=download), "test": kind(root, False)}
+    arrays = {part: (s.data.transpose(0, 3, 1, 2), s.targets) for part, s in parts.items()}
+    return _in_memory(arrays, len(parts["train"].classes))
+
+
+def _svhn(root: Path, download: bool) -> Splits:
+    parts = {part: tv.SVHN(root, part, download=download) for part in ("train", "test")}
+    return _in_memory({part: (s.data, s.labels) for part, s in parts.items()}, 10)
+
+
+def _imagenet(root: Path, download: bool) -> Splits:
+    folder = root / "imagenet"
+    missing = [part for part in ("train", "val") if not (folder / part).is_dir()]
+    if missing:
+        raise FileNotFoundError(
+            f"data set 'imagenet' has no folder {folder / missing[0]}: ImageNet cannot be "
+            f"downloaded without an account; put its pictures in {folder}/train and {folder}/val, "
+            "one folder a class"
+        )
+    train, test = (
+        tv.ImageFolder(
+            str(folder / part), create_transform(IMAGENET_SIDE, is_training=part == "train")
+        )
+        for part in ("train", "val")
+    )
+    if train.classes != test.classes:
+        raise ValueError(
+            f"data set 'imagenet' has {len(train.classes)} classes in {folder}/train and "
+            f"{len(test.classes)} in {folder}/val, or differently named ones: they must be equal"
+        )
+    return Splits(train, test, len(train.classes), 3, IMAGENET_SIDE)
+
+
+def _cifar10(root: Path, download: bool) -> Splits:
+    return _cifar(tv.CIFAR10, root, download)
+
+
+def _cifar100(root: Path, download: bool) -> Splits:
+    return _cifar(tv.CIFAR100, root, download)
+
+
+_LOADERS: dict[str, Callable[[Path, bool], Splits]] = {
+    "digits": _digits,
+    "photos": _photos,
+    "cifar10": _cifar10,
+    "cifar100": _cifar100,
+    "svhn": _svhn,
+    "imagenet": _imagenet,
+}
+
+#: Names that :func:`load_dataset` knows.
+NAMES = tuple(_LOADERS)
+
+
+def load_dataset(name: str, root: Path | str = "data", *, download: bool = False) -> Splits:
+    """Read a data set by name.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`NAMES`.
+    root : path
+        Folder of the sets that do not come with the installation.
+    download : bool
+        Fetch ``cifar10``, ``cifar100`` or ``svhn`` into ``root`` if it is not there.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    FileNotFoundError
+        If the files are not there, or are not what they should be; it says the command that
+        fetches them.
+    ConnectionError
+        If they cannot be fetched.
+
+    Examples
+    --------
+    >>> digits = load_dataset("digits")
+    >>> len(digits.train), len(digits.test), digits.classes, digits.side
+    (1437, 360, 10, 8)
+    """
+    if name not in _LOADERS:
+        raise ValueError(f"dataset = {name!r}: dataset must be one of {', '.join(NAMES)}")
+    try:
+        return _LOADERS[name](Path(root), download)
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # urllib's errors are OSErrors
+        raise ConnectionError(
+            f"data set {name!r} could not be downloaded to {root}: {error}"
+        ) from error
+    except RuntimeError as error:  # torchvision's word for missing, and for a wrong checksum
+        raise FileNotFoundError(
+            f"data set {name!r} is not in {root}, or its files are damaged; fetch it with\n"
+            f"    python -m numerics.datasets {name} --root {root} --download"
+        ) from error
+
+
+def main(arguments: list[str]) -> None:
+    """The command that error messages name: read a set, fetching it on request."""
+    parser = argparse.ArgumentParser(
+        prog="python -m numerics.datasets", description="Read a data set, or fetch it."
+    )
+    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("--root", default="data", help="folder of the data sets")
+    parser.add_argument("--download", action="store_true", help="fetch what is not there")
+    chosen = parser.parse_args(arguments)
+    try:
+        found = load_dataset(chosen.name, chosen.root, download=chosen.download)
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from error
+    train, test = (len(cast(Sized, part)) for part in (found.train, found.test))
+    print(
+        f"{chosen.name}: {train} images to train, {test} to test, {found.classes} classes, "
+        f"{found.channels} × {found.side} × {found.side}"
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
