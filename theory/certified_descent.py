@@ -114,8 +114,8 @@ def _decimals(number: arb) -> list[str]:
     places = 40 if radius == 0 else max(0, 4 - math.floor(math.log10(radius)))
     scaled = round(middle * 10**places)
     radius += abs(middle - Fraction(scaled, 10**places))
-    # A hundredth wider, so that a check with another rounding still fits inside.
-    size = math.ceil(radius * Fraction(101, 100) * 10 ** (places + 6))
+    # A little wider, so that a check with another rounding, on another machine, still fits inside.
+    size = math.ceil(radius * Fraction(11, 10) * 10 ** (places + 6))
     return [f"{scaled}e-{places}", f"{size}e-{places + 6}"]
 
 
@@ -208,9 +208,9 @@ def certify_descent(
                 )
             if radius > 0:
                 # A dozen more than the balls themselves have; the rest would be wasted.
-                digits = min(digits, 12 - math.log(radius))
+                digits = min(digits, round(12 - math.log(radius), 3))
             moved, found = _image(certificate.exact_setting(), now, v, A, digits)
-            used.append(round(digits, 3))
+            used.append(digits)
             if step == steps:
                 return Certificate(exact, str(v), str(A), used, states, _decimals(found.loss))
             states.append([_decimals(x) for x in moved])
