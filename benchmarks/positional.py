@@ -14,6 +14,7 @@ longer.  The operations are checked against torch's own count before anything is
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -235,6 +236,7 @@ def compare(
 
 
 def main() -> None:
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler tells of every start and stop
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda when there is one")
     parser.add_argument("--models", nargs="+", help="stock names in timm")

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -95,7 +95,8 @@ class ImageSet(Dataset):
         return ImageSet(*(tensor.to(device) for tensor in fields))
 
 
-class Splits(NamedTuple):
+@dataclass(frozen=True)
+class Splits:
     """The two parts of a data set, and what a model must be built for.
 
     Attributes

@@ -24,7 +24,7 @@ class PositionalAttention(nn.Module):
     exchanged with it.  The one difference: ``forward`` needs the encodings of the positions.  A
     block hands its attention the tokens and a mask and nothing else; positional attention has no
     use for a mask, and takes the encodings in its place.
-    :class:`~numerics.positional.PositionalVisionTransformer` puts them there.
+    :class:`~numerics.positional.vit.PositionalVisionTransformer` puts them there.
 
     Parameters
     ----------

@@ -42,7 +42,8 @@ class PositionalVisionTransformer(VisionTransformer):
     ----------
     *args, **kwargs
         As timm's ``VisionTransformer``: class token or pooling, registers, ``dynamic_img_size``…
-        ``attn_layer`` must be :class:`PositionalAttention` (the default) or a subclass.
+        ``attn_layer`` must be the default,
+        :class:`~numerics.positional.attention.PositionalAttention`, or a subclass.
 
     Raises
     ------
@@ -95,7 +96,8 @@ class PositionalVisionTransformer(VisionTransformer):
         Returns
         -------
         Tensor, shape (N, width)
-            N counts class and register tokens, which come first.
+            N counts class and register tokens, which come first.  In training ``pos_drop_rate``
+            drops entries of P as well, the same ones for all images.
         """
         assert self.pos_embed is not None
         grid = self.patch_embed.grid_size
