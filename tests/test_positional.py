@@ -6,12 +6,17 @@ import copy
 import shutil
 import sys
 
+import numpy as np
 import pytest
 import timm
 import torch
+from timm.data import Mixup
+from timm.loss import SoftTargetCrossEntropy
+from timm.models import resume_checkpoint
 from timm.models.vision_transformer import Block, ParallelScalingBlock, VisionTransformer
 from timm.optim import create_optimizer_v2, param_groups_weight_decay
-from timm.utils import ModelEmaV3
+from timm.scheduler import create_scheduler_v2
+from timm.utils import CheckpointSaver, ModelEmaV3, dispatch_clip_grad
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -452,6 +457,32 @@ def test_it_learns_what_position_alone_can_tell():
         optimizer.step()
     x, y = sample(256)
     assert (model.eval()(x).argmax(dim=1) == y).float().mean() > 0.95
+
+
+def test_a_loop_of_timms_own_parts_trains_saves_and_resumes(tmp_path):
+    model = PositionalVisionTransformer(**SMALL)
+    optimizer = create_optimizer_v2(model, "adamw", lr=1e-3, weight_decay=0.05)
+    schedule, _ = create_scheduler_v2(optimizer, "cosine", num_epochs=2, warmup_epochs=1)
+    ema = ModelEmaV3(model, decay=0.9)
+    saver = CheckpointSaver(model, optimizer, model_ema=ema, checkpoint_dir=str(tmp_path))
+    numpy_state = np.random.get_state()  # noqa: NPY002 - timm's mixup draws from it
+    mixup = Mixup(mixup_alpha=0.8, cutmix_alpha=1.0, num_classes=5)
+    for epoch in range(2):
+        x, y = mixup(images(8), torch.randint(0, 5, (8,)))
+        loss = SoftTargetCrossEntropy()(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        dispatch_clip_grad(model.parameters(), 1.0)
+        optimizer.step()
+        ema.update(model, step=epoch)
+        schedule.step(epoch + 1)
+        saver.save_checkpoint(epoch, metric=loss.item())
+    np.random.set_state(numpy_state)  # noqa: NPY002
+    again = PositionalVisionTransformer(**SMALL)
+    fresh = create_optimizer_v2(again, "adamw", lr=1e-3, weight_decay=0.05)
+    assert resume_checkpoint(again, str(tmp_path / "last.pth.tar"), fresh, log_info=False) == 2
+    x = images()
+    assert torch.equal(again.eval()(x), model.eval()(x))
 
 
 # --- names ---------------------------------------------------------------------------------------
