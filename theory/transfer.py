@@ -1,0 +1,137 @@
+"""Learning a new feature with and without the sets: finite-size bounds around Theorem 5.1.
+
+A network that has associated is shown N images of a new feature.  Its first step from v = 0 is the
+average of y_n Σ_j X_j, whose component along the new w* is C + R̄ up to scale; by Bernstein's
+inequality Pr(C + R̄ ≤ C/2) ≤ exp(−N C² / (8 (qn + C/6))) (:func:`averaging_bound`).  With γ = ρ held
+equal the network is invariant, and its error is at least e_inv for every v and N (Theorem A).  An
+algorithm that has to find a uniformly random partition as well errs, whatever it does, with
+probability at least
+
+    E[(K/L) e_inv(K, C, q)],    K = number of empty boxes after N throws into L boxes,
+
+because the K sets that were never the signal stay hidden (:func:`box_bound`).
+
+In: a setting and N.  Out: exact rationals where q is rational.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+from numbers import Integral
+from typing import Any
+
+import flint
+
+from theory.distribution import invariant_error
+from theory.setting import Setting
+
+__all__ = [
+    "averaging_bound",
+    "averaging_failure",
+    "box_bound",
+    "empty_boxes",
+    "noise_tolerance",
+]
+
+
+def _check_count(name: str, value: object, least: int) -> int:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} = {value!r}: {name} must be an integer >= {least}")
+    return int(value)
+
+
+def averaging_bound(setting: Setting, N: int) -> float:
+    """exp(−N C² / (8 (qn + C/6))), at least Pr(C + R̄ ≤ C/2) for the average of N images.
+
+    Examples
+    --------
+    >>> setting = Setting(L=49, C=4, q=0.1, p=3, nu=0.05, sigma_A=3.0)
+    >>> round(averaging_bound(setting, 50), 4)
+    0.0065
+    """
+    N = _check_count("N", N, 1)
+    C = setting.C
+    return math.exp(-N * C * C / (8 * (float(setting.q) * setting.n + C / 6)))
+
+
+def averaging_failure(setting: Setting, N: int) -> Fraction:
+    """Pr(C + R̄ ≤ C/2) exactly: N R̄ is a sum of N n independent spurious features.
+
+    For a float q the exact value at that float.
+
+    Examples
+    --------
+    >>> print(averaging_failure(Setting(L=2, C=2, q=Fraction(1, 2), p=3, nu=0, sigma_A=1), 1))
+    5/16
+    """
+    N = _check_count("N", N, 1)
+    q = Fraction(setting.q)
+    side, unit = q.numerator, 2 * q.denominator
+    features = N * setting.n
+    power = flint.fmpz_poly([side, unit - 2 * side, side]) ** features
+    # The sum k stands at the power k + features; failure is 2k ≤ −N C.
+    last = features - (N * setting.C + 1) // 2
+    return Fraction(sum(int(power[k]) for k in range(last + 1)), unit**features)
+
+
+def noise_tolerance(setting: Setting) -> Fraction:
+    """A θ with L p θ (C + θ)^(p−1) < ½: how much noise per set the power p forgives, exactly.
+
+    Sums u_l with |u_l − s_l| ≤ θ change Σ_l s_l^p by at most L p θ (C + θ)^(p−1), less than half of
+    its smallest nonzero value 1.  This is θ = 1 / (2^p L p C^(p−1)), since then θ ≤ C.
+
+    Examples
+    --------
+    >>> print(noise_tolerance(Setting(L=3, C=2, q=1, p=3, nu=0, sigma_A=1)))
+    1/288
+    """
+    L, C, p = setting.L, setting.C, setting.p
+    return Fraction(1, 2**p * L * p * C ** (p - 1))
+
+
+def empty_boxes(L: int, N: int) -> list[Fraction]:
+    """Law of the number of empty boxes, 0, …, L, after N uniform throws into L boxes.
+
+    Examples
+    --------
+    >>> print(*empty_boxes(3, 2))
+    0 2/3 1/3 0
+    """
+    L, N = _check_count("L", L, 1), _check_count("N", N, 0)
+    ways = [0] * L + [1]
+    for _ in range(N):
+        # A throw fills one of the k empty boxes, or hits one of the L − k others.
+        ways = [ways[k] * (L - k) + (ways[k + 1] * (k + 1) if k < L else 0) for k in range(L + 1)]
+    return [Fraction(way, L**N) for way in ways]
+
+
+def box_bound(setting: Setting, N: int) -> Any:
+    """E[(K/L) e_inv(K, C, q)] with K as in :func:`empty_boxes`; e_inv = 0 for one set or none.
+
+    Parameters
+    ----------
+    setting : Setting
+        L, C and q.
+    N : int
+        Number of training images, N ≥ 0.
+
+    Returns
+    -------
+    Fraction or float
+        A lower bound on the error, averaged over a uniformly random partition, of every algorithm
+        that is given N images and then has to label one.  Exact for rational q.
+
+    Examples
+    --------
+    >>> setting = Setting(L=3, C=2, q=Fraction(1, 2), p=3, nu=0, sigma_A=1)
+    >>> print(box_bound(setting, 0), box_bound(setting, 1))
+    23/256 1/48
+    """
+    boxes = empty_boxes(setting.L, N)
+    total: Any = Fraction(0)
+    for K in range(2, setting.L + 1):
+        if boxes[K]:
+            total += boxes[K] * Fraction(K, setting.L) * invariant_error(replace(setting, L=K))
+    return total
