@@ -34,6 +34,7 @@ __all__ = [
     "encodings",
     "hard_attention_error",
     "minimal_gram",
+    "power_tolerance",
     "set_derangement",
     "value_map",
 ]
@@ -204,3 +205,18 @@ def hard_attention_error(setting: Setting) -> Number:
     wrong = sum(int(power[k]) for k in range(times * C**p - C**p + 1))
     error = Fraction(wrong, unit**times)
     return error if isinstance(setting.q, Rational) else float(error)
+
+
+def power_tolerance(setting: Setting) -> Fraction:
+    """A θ with L p θ (C + θ)^(p−1) < ½: how much error per set the power p forgives, exactly.
+
+    Sums u_l with |u_l − s_l| ≤ θ change Σ_l s_l^p by at most L p θ (C + θ)^(p−1), less than half of
+    its smallest nonzero value 1.  This is θ = 1 / (2^p L p C^(p−1)), since then θ ≤ C.
+
+    Examples
+    --------
+    >>> print(power_tolerance(Setting(L=3, C=2, q=1, p=3, nu=0, sigma_A=1)))
+    1/288
+    """
+    L, C, p = setting.L, setting.C, setting.p
+    return Fraction(1, 2**p * L * p * C ** (p - 1))

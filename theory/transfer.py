@@ -32,7 +32,6 @@ __all__ = [
     "averaging_failure",
     "box_bound",
     "empty_boxes",
-    "noise_tolerance",
 ]
 
 
@@ -74,21 +73,6 @@ def averaging_failure(setting: Setting, N: int) -> Fraction:
     # The sum k stands at the power k + features; failure is 2k ≤ −N C.
     last = features - (N * setting.C + 1) // 2
     return Fraction(sum(int(power[k]) for k in range(last + 1)), unit**features)
-
-
-def noise_tolerance(setting: Setting) -> Fraction:
-    """A θ with L p θ (C + θ)^(p−1) < ½: how much noise per set the power p forgives, exactly.
-
-    Sums u_l with |u_l − s_l| ≤ θ change Σ_l s_l^p by at most L p θ (C + θ)^(p−1), less than half of
-    its smallest nonzero value 1.  This is θ = 1 / (2^p L p C^(p−1)), since then θ ≤ C.
-
-    Examples
-    --------
-    >>> print(noise_tolerance(Setting(L=3, C=2, q=1, p=3, nu=0, sigma_A=1)))
-    1/288
-    """
-    L, C, p = setting.L, setting.C, setting.p
-    return Fraction(1, 2**p * L * p * C ** (p - 1))
 
 
 def empty_boxes(L: int, N: int) -> list[Fraction]:
