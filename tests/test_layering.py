@@ -29,7 +29,8 @@ ROOMS = {
         ["reduction", "reduction_proof"],
         ["start"],
         ["population", "expectation", "enumeration", "quadrature", "quadrature_plan", "certified"],
-        ["dynamics"],
+        ["dynamics", "certified_descent"],
+        ["certificates"],
     ],
     "numerics": [
         ["data", "photos"],

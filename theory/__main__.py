@@ -1,4 +1,4 @@
-"""The command line of the theory: ``python -m theory iterate`` runs the exact coefficients."""
+"""The command line of the theory: exact trajectories in floats, and certified ones in balls."""
 
 from __future__ import annotations
 
@@ -13,15 +13,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from theory.certificates import TABLE, certificate, path_of, run
+from theory.certified_descent import check_step, write_certificate
 from theory.dynamics import Trajectory, acts, gradient_descent
 from theory.setting import Coefficients, Setting
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
-
-
-@app.callback()
-def _commands() -> None:
-    """Keeps ``iterate`` a named command while it is the only one."""
 
 
 def _number(text: str | float) -> float:
@@ -30,6 +27,17 @@ def _number(text: str | float) -> float:
         return float(Fraction(text))
     except (ValueError, ZeroDivisionError) as error:
         raise typer.BadParameter(f"{text!r} is not a number such as 0.25 or 1/4") from error
+
+
+def _progress(sequence: range) -> Iterator[int]:
+    return iter(track(sequence, "steps", console=Console(stderr=True), transient=True))
+
+
+def _fail(error: Exception) -> typer.Exit:
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", []))
+    console = Console(stderr=True)
+    console.print(f"{error}{notes}", style="red", markup=False, highlight=False)
+    return typer.Exit(2)
 
 
 def _table(path: Trajectory, rows: int) -> Table:
@@ -77,10 +85,6 @@ def iterate(
 ) -> None:
     """Exact gradient descent of (α, γ, ρ) on the population loss, as a table or a picture."""
 
-    def progress(sequence: range) -> Iterator[int]:
-        return iter(track(sequence, "steps", console=Console(stderr=True), transient=True))
-
-    errors = Console(stderr=True)
     try:
         setting = Setting(L=L, C=C, q=q, p=p, nu=nu, sigma_A=sigma_A, temperature=temperature)
         path = gradient_descent(
@@ -89,12 +93,10 @@ def iterate(
             eta_v=eta_v,
             eta_A=eta_A,
             steps=steps,
-            progress=progress,
+            progress=_progress,
         )
     except (ValueError, ArithmeticError) as error:
-        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", []))
-        errors.print(f"{error}{notes}", style="red", markup=False, highlight=False)
-        raise typer.Exit(2) from error
+        raise _fail(error) from error
     console = Console()
     console.print(_table(path, rows))
     if len(path) > 1:
@@ -107,9 +109,52 @@ def iterate(
         try:
             _plot(path, plot)
         except (OSError, ValueError) as error:
-            errors.print(f"cannot write {plot}: {error}", style="red", markup=False)
-            raise typer.Exit(2) from error
+            raise _fail(OSError(f"cannot write {plot}: {error}")) from error
         console.print(f"drawn to {plot}")
+
+
+@app.command()
+def certify(
+    name: Annotated[str, typer.Argument(help="A row of the certified table; see `check`.")],
+    out: Annotated[Path | None, typer.Option(help="Another file than its own.")] = None,
+) -> None:
+    """Make a certificate of the table again: exact gradient descent enclosed in balls."""
+    try:
+        target = out or path_of(name)
+        found = run(name, progress=_progress)
+        write_certificate(found, target)
+    except (ValueError, ArithmeticError, OSError) as error:
+        raise _fail(error) from error
+    Console().print(f"margin {found.margin()}, Pr[yF ≤ 0] ≤ {found.error_bound()}")
+
+
+@app.command()
+def check(
+    names: Annotated[list[str] | None, typer.Argument(help="Rows; all unless named.")] = None,
+    steps: Annotated[int, typer.Option(help="Steps of each to prove again, at random.")] = 3,
+    seed: Annotated[int, typer.Option(help="Which ones.")] = 0,
+) -> None:
+    """Prove random steps of the stored certificates again; exit 1 if one is not proved."""
+    table = Table("certificate", "patches", "steps", "margin", "Pr[yF ≤ 0] ≤", "proved again")
+    failed = False
+    for name in names or TABLE:
+        try:
+            found = certificate(name)
+        except (ValueError, OSError) as error:
+            raise _fail(error) from error
+        drawn = np.random.default_rng(seed).permutation(found.steps + 1)[: max(steps, 1)]
+        proved = [check_step(found, int(step)) for step in drawn]
+        failed |= not all(proved)
+        table.add_row(
+            name,
+            str(found.exact_setting().D),
+            str(found.steps),
+            found.margin().str(6),
+            found.error_bound().str(6),
+            f"{sum(proved)} of {len(proved)}",
+        )
+    Console().print(table)
+    raise typer.Exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

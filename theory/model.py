@@ -125,7 +125,7 @@ class SimplifiedViT:
         return expression.xreplace({w: sp.exp(A / self.tau) for w, A in pairs})
 
     def function(self, expressions: list[sp.Expr], *parameters: sp.Symbol) -> Callable[..., list]:
-        """Numeric code f(weights, v, X, *parameters) for a list of expressions.
+        """Numeric code ``f(weights, v, X, *parameters)`` for a list of expressions.
 
         Arguments are nested sequences of shapes (D, D), (d,) and (D, d).  F and its gradients use
         + − * / and integer powers alone, so the code serves floats, Fractions and balls alike
