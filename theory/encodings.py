@@ -184,27 +184,32 @@ def hard_attention_error(setting: Setting) -> Number:
     """Pr[yF ≤ 0] at S_ij = 1/C inside sets and 0 across, ν = 0, v = αw* with α > 0.
 
     Every patch of a set sees its sum, so F is a positive multiple of Σ_l s_l^p, and for y = 1 the
-    model errs when Σ s_m^p ≤ −C^p over the random sets.  The law of that sum is a power of an
-    integer polynomial.  A ``Fraction`` for rational q; for a float the exact value at it, rounded
-    once.
+    model errs when Σ s_m^p ≤ −C^p over the random sets.  Exact for rational q, as a power of an
+    integer polynomial; float64 sums of positive products for a float.
 
     Examples
     --------
     >>> print(hard_attention_error(Setting(L=3, C=2, q=Fraction(1, 2), p=3, nu=0, sigma_A=1)))
     21/256
     """
-    C, p, times = setting.C, setting.p, setting.L - 1
-    exact = Setting(L=setting.L, C=C, q=Fraction(setting.q), p=p, nu=0, sigma_A=setting.sigma_A)
-    law = set_law(exact)
-    unit = (2 * Fraction(exact.q).denominator) ** C
-    # The value s^p stands at the power s^p + C^p.
-    base = [0] * (2 * C**p + 1)
-    for s, probability in zip(law.value.tolist(), law.probability, strict=True):
-        base[s**p + C**p] = int(probability * unit)
-    power = flint.fmpz_poly(base) ** times
-    wrong = sum(int(power[k]) for k in range(times * C**p - C**p + 1))
-    error = Fraction(wrong, unit**times)
-    return error if isinstance(setting.q, Rational) else float(error)
+    top, times, law = setting.C**setting.p, setting.L - 1, set_law(setting)
+    # The value s^p of a set stands at s^p + C^p, so a total of −C^p or less at `last` or before.
+    places = [s**setting.p + top for s in law.value.tolist()]
+    last = (times - 1) * top
+    if not isinstance(setting.q, Rational):
+        power = np.ones(1)
+        for _ in range(times):
+            longer = np.zeros(len(power) + 2 * top)
+            for place, probability in zip(places, law.probability, strict=True):
+                longer[place : place + len(power)] += probability * power
+            power = longer
+        return float(power[: last + 1].sum())
+    unit = (2 * setting.q.denominator) ** setting.C
+    base = [0] * (2 * top + 1)
+    for place, probability in zip(places, law.probability, strict=True):
+        base[place] = int(probability * unit)
+    exact = flint.fmpz_poly(base) ** times
+    return Fraction(sum(int(exact[k]) for k in range(last + 1)), unit**times)
 
 
 def power_tolerance(setting: Setting) -> Fraction:

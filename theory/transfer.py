@@ -19,10 +19,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
-from numbers import Integral
+from numbers import Integral, Rational
 from typing import Any
 
 import flint
+import numpy as np
+from scipy.stats import binom
 
 from theory.distribution import invariant_error
 from theory.setting import Setting
@@ -55,10 +57,10 @@ def averaging_bound(setting: Setting, N: int) -> float:
     return math.exp(-N * C * C / (8 * (float(setting.q) * setting.n + C / 6)))
 
 
-def averaging_failure(setting: Setting, N: int) -> Fraction:
-    """Pr(C + R̄ ≤ C/2) exactly: N R̄ is a sum of N n independent spurious features.
+def averaging_failure(setting: Setting, N: int) -> Fraction | float:
+    """Pr(C + R̄ ≤ C/2) itself: N R̄ is a sum of N n independent spurious features.
 
-    For a float q the exact value at that float.
+    Exact for rational q; for a float to about 1e-12, by binomial laws.
 
     Examples
     --------
@@ -66,13 +68,17 @@ def averaging_failure(setting: Setting, N: int) -> Fraction:
     5/16
     """
     N = _check_count("N", N, 1)
-    q = Fraction(setting.q)
+    features, least = N * setting.n, (N * setting.C + 1) // 2  # failure: N R̄ ≤ −least
+    q = setting.q
+    if not isinstance(q, Rational):
+        nonzero = np.arange(features + 1)
+        # Of k nonzero features, k − j are −1 and j are +1: the sum is 2j − k.
+        below = binom.cdf((nonzero - least) // 2, nonzero, 0.5)
+        return float(binom.pmf(nonzero, features, float(q)) @ below)
     side, unit = q.numerator, 2 * q.denominator
-    features = N * setting.n
     power = flint.fmpz_poly([side, unit - 2 * side, side]) ** features
-    # The sum k stands at the power k + features; failure is 2k ≤ −N C.
-    last = features - (N * setting.C + 1) // 2
-    return Fraction(sum(int(power[k]) for k in range(last + 1)), unit**features)
+    # The sum k stands at the power k + features.
+    return Fraction(sum(int(power[k]) for k in range(features - least + 1)), unit**features)
 
 
 def empty_boxes(L: int, N: int) -> list[Fraction]:
