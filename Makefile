@@ -24,8 +24,9 @@ $(READY): pyproject.toml constraints.txt
 book: $(READY)
 	$(BIN)/python book/build.py
 
+# One worker a core, each on one thread.
 test: $(READY)
-	$(BIN)/python -m pytest -m "not book"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not book"
 
 test-book: $(READY)
 	$(BIN)/python -m pytest -m book

@@ -125,7 +125,8 @@ def certify(
         write_certificate(found, target)
     except (ValueError, ArithmeticError, OSError) as error:
         raise _fail(error) from error
-    Console().print(f"margin {found.margin()}, Pr[yF ≤ 0] ≤ {found.error_bound()}")
+    report = f"margin {found.margin()}, Pr[yF ≤ 0] ≤ {found.error_bound()}"
+    Console().print(report, markup=False, highlight=False)
 
 
 @app.command()
@@ -135,7 +136,7 @@ def check(
     seed: Annotated[int, typer.Option(help="Which ones.")] = 0,
 ) -> None:
     """Prove random steps of the stored certificates again; exit 1 if one is not proved."""
-    table = Table("certificate", "patches", "steps", "margin", "Pr[yF ≤ 0] ≤", "proved again")
+    table = Table("certificate", "patches", "steps", "margin", r"Pr\[yF ≤ 0] ≤", "proved again")
     failed = False
     for name in names or TABLE:
         try:
@@ -149,8 +150,8 @@ def check(
             name,
             str(found.exact_setting().D),
             str(found.steps),
-            found.margin().str(6),
-            found.error_bound().str(6),
+            found.margin().str(6, radius=False),
+            found.error_bound().str(6, radius=False),
             f"{sum(proved)} of {len(proved)}",
         )
     Console().print(table)
