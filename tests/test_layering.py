@@ -25,6 +25,7 @@ ROOMS = {
         ["partition"],
         ["distribution"],
         ["model"],
+        ["invariant", "linear", "encodings", "transfer"],
         ["reduction", "reduction_proof"],
         ["start"],
         ["population", "expectation", "enumeration", "quadrature", "quadrature_plan", "certified"],
