@@ -29,6 +29,8 @@ ROOMS = {
         ["start"],
         ["population", "expectation", "enumeration", "quadrature", "quadrature_plan", "certified"],
         ["dynamics"],
+        ["statements"],
+        ["ledger"],
     ],
     "numerics": [
         ["data", "photos"],

@@ -1,27 +1,32 @@
-"""The command line of the theory: ``python -m theory iterate`` runs the exact coefficients."""
+"""The command line of the theory.
+
+``python -m theory iterate`` runs the exact coefficients; ``python -m theory ledger`` runs the checks
+of every statement.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import track
+from rich.markup import escape
 from rich.table import Table
 
 from theory.dynamics import Trajectory, acts, gradient_descent
 from theory.setting import Coefficients, Setting
 
+if TYPE_CHECKING:
+    from theory.ledger import Entry
+    from theory.statements.statement import Statement
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
-
-
-@app.callback()
-def _commands() -> None:
-    """Keeps ``iterate`` a named command while it is the only one."""
 
 
 def _number(text: str | float) -> float:
@@ -110,6 +115,60 @@ def iterate(
             errors.print(f"cannot write {plot}: {error}", style="red", markup=False)
             raise typer.Exit(2) from error
         console.print(f"drawn to {plot}")
+
+
+_COLOURS = {"PROVED": "green", "DEFINED": "blue", "SUPPORTED": "cyan", "UNDECIDED": "yellow"}
+
+
+def _ledger_table(entries: Sequence[Entry]) -> Table:
+    table = Table("statement", "title", "status", "checks", "seconds")
+    for entry in entries:
+        checks = ", ".join(
+            run.check.kind if run.passed else f"{run.check.kind} {run.finding.verdict.value}"
+            for run in entry.checks
+        )
+        seconds = f"{sum(run.seconds for run in entry.checks):.2f}" if entry.checks else ""
+        status = f"[{_COLOURS.get(entry.status, 'red')}]{entry.status}[/]"
+        table.add_row(entry.statement.id, escape(entry.statement.title), status, checks, seconds)
+    return table
+
+
+@app.command()
+def ledger(
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON array, for programs.")] = False,
+    only: Annotated[
+        str | None, typer.Option(help="One statement; what it rests on is checked too.")
+    ] = None,
+) -> None:
+    """Run the checks of every statement of the book; exit code 1 if one does not pass."""
+    from theory.ledger import LedgerError, passed, run_ledger
+
+    errors = Console(stderr=True)
+
+    def progress(statements: Sequence[Statement]) -> Iterator[Statement]:
+        return iter(track(statements, "statements", console=errors, transient=True))
+
+    try:
+        entries = run_ledger(only=only, progress=progress)
+    except LedgerError as error:
+        errors.print(str(error), style="red", markup=False, highlight=False)
+        raise typer.Exit(2) from error
+    shown = [entry for entry in entries if only in (None, entry.statement.id)]
+    if as_json:
+        typer.echo(json.dumps([entry.record() for entry in shown], ensure_ascii=False, indent=1))
+    else:
+        console = Console()
+        console.print(_ledger_table(shown))
+        for entry in entries:
+            for run in entry.checks:
+                if not run.passed:
+                    text = f"{entry.statement.id}, {run.check.kind}: {dict(run.finding.evidence)}"
+                    console.print(text, style="red", markup=False, highlight=False)
+        total = sum(run.seconds for entry in entries for run in entry.checks)
+        number = sum(len(entry.checks) for entry in entries)
+        console.print(f"{len(entries)} statements, {number} checks, {total:.0f} s")
+    if not passed(entries):
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def _ell(x: arb) -> arb:
 @certified("both integrals at five complex s, to 10⁻²⁵")
 def transforms_by_integration() -> Margins:
     # log(1 + e^{−x}) keeps few digits where e^{−x} is small, and e^{sx} makes them count.
-    with ctx.workprec(2 * _BITS):
+    with ctx.workprec(4 * _BITS):
         for re, im in (("1/2", "0"), ("1/3", "0"), ("2/3", "1"), ("3/4", "-1/2"), ("1/4", "2")):
             s, low, high = acb(ball(re), ball(im)), ball(re), 1 - ball(re)
             sine = acb.pi() / (acb.pi() * s).sin()
