@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help book test test-book lint bench clean distclean
+.PHONY: help book test test-book lint figure bench clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make test        run the test suite"
 	@echo "make test-book   read the built book in a browser (needs chromium)"
 	@echo "make bench       time the exact gradient against Monte Carlo and autograd"
+	@echo "make figure      draw the figure of the README"
 	@echo "make lint        ruff and mypy"
 	@echo "make clean       remove built files (make distclean: the environment too)"
 
@@ -23,14 +24,18 @@ $(READY): pyproject.toml constraints.txt
 book: $(READY)
 	$(BIN)/python book/build.py
 
+# One worker a core, each on one thread.
 test: $(READY)
-	$(BIN)/python -m pytest -m "not book"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not book"
 
 test-book: $(READY)
 	$(BIN)/python -m pytest -m book
 
+figure: $(READY)
+	$(BIN)/python book/overview.py
+
 bench: $(READY)
-	$(BIN)/python tests/bench.py
+	$(BIN)/python benchmarks/gradient.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

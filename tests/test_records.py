@@ -214,7 +214,7 @@ def test_kept_records_are_of_the_present_experiment_at_its_full_size(name):
         "" if record.hardware["device"] == "cpu" else " --device cuda"
     )
     assert re.fullmatch(r"[0-9a-f]{40}", record.revision["commit"])
-    assert f"numerics/experiments/{name}.py" not in record.revision["modified"]
+    assert f"numerics/experiments/{name.replace('-', '_')}.py" not in record.revision["modified"]
     for metric in record.results["metrics"].values():
         assert metric.keys() >= {"n", "mean", "standard_error"}
 

@@ -1,8 +1,4 @@
-"""The command line of the theory.
-
-``python -m theory iterate`` runs the exact coefficients; ``python -m theory ledger`` runs the checks
-of every statement.
-"""
+"""The command line of the theory: exact paths, certified ones, and the ledger of statements."""
 
 from __future__ import annotations
 
@@ -10,21 +6,24 @@ import json
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.markup import escape
+from rich.progress import track
 from rich.table import Table
 
+from theory.certificates import TABLE, certificate, path_of, run
+from theory.certified_descent import check_step, write_certificate
 from theory.dynamics import Trajectory, acts, gradient_descent
 from theory.setting import Coefficients, Setting
 
 if TYPE_CHECKING:
     from theory.ledger import Entry
-    from theory.statements.statement import Statement
+
+_Item = TypeVar("_Item")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -35,6 +34,17 @@ def _number(text: str | float) -> float:
         return float(Fraction(text))
     except (ValueError, ZeroDivisionError) as error:
         raise typer.BadParameter(f"{text!r} is not a number such as 0.25 or 1/4") from error
+
+
+def _progress(sequence: Sequence[_Item]) -> Iterator[_Item]:
+    return iter(track(sequence, "working", console=Console(stderr=True), transient=True))
+
+
+def _fail(error: Exception) -> typer.Exit:
+    notes = "".join(f" ({note})" for note in getattr(error, "__notes__", []))
+    console = Console(stderr=True)
+    console.print(f"{error}{notes}", style="red", markup=False, highlight=False)
+    return typer.Exit(2)
 
 
 def _table(path: Trajectory, rows: int) -> Table:
@@ -82,10 +92,6 @@ def iterate(
 ) -> None:
     """Exact gradient descent of (α, γ, ρ) on the population loss, as a table or a picture."""
 
-    def progress(sequence: range) -> Iterator[int]:
-        return iter(track(sequence, "steps", console=Console(stderr=True), transient=True))
-
-    errors = Console(stderr=True)
     try:
         setting = Setting(L=L, C=C, q=q, p=p, nu=nu, sigma_A=sigma_A, temperature=temperature)
         path = gradient_descent(
@@ -94,12 +100,10 @@ def iterate(
             eta_v=eta_v,
             eta_A=eta_A,
             steps=steps,
-            progress=progress,
+            progress=_progress,
         )
     except (ValueError, ArithmeticError) as error:
-        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", []))
-        errors.print(f"{error}{notes}", style="red", markup=False, highlight=False)
-        raise typer.Exit(2) from error
+        raise _fail(error) from error
     console = Console()
     console.print(_table(path, rows))
     if len(path) > 1:
@@ -112,8 +116,7 @@ def iterate(
         try:
             _plot(path, plot)
         except (OSError, ValueError) as error:
-            errors.print(f"cannot write {plot}: {error}", style="red", markup=False)
-            raise typer.Exit(2) from error
+            raise _fail(OSError(f"cannot write {plot}: {error}")) from error
         console.print(f"drawn to {plot}")
 
 
@@ -124,10 +127,10 @@ def _ledger_table(entries: Sequence[Entry]) -> Table:
     table = Table("statement", "title", "status", "checks", "seconds")
     for entry in entries:
         checks = ", ".join(
-            run.check.kind if run.passed else f"{run.check.kind} {run.finding.verdict.value}"
-            for run in entry.checks
+            each.check.kind if each.passed else f"{each.check.kind} {each.finding.verdict.value}"
+            for each in entry.checks
         )
-        seconds = f"{sum(run.seconds for run in entry.checks):.2f}" if entry.checks else ""
+        seconds = f"{sum(each.seconds for each in entry.checks):.2f}" if entry.checks else ""
         status = f"[{_COLOURS.get(entry.status, 'red')}]{entry.status}[/]"
         table.add_row(entry.statement.id, escape(entry.statement.title), status, checks, seconds)
     return table
@@ -143,16 +146,10 @@ def ledger(
     """Run the checks of every statement of the book; exit code 1 if one does not pass."""
     from theory.ledger import LedgerError, passed, run_ledger
 
-    errors = Console(stderr=True)
-
-    def progress(statements: Sequence[Statement]) -> Iterator[Statement]:
-        return iter(track(statements, "statements", console=errors, transient=True))
-
     try:
-        entries = run_ledger(only=only, progress=progress)
+        entries = run_ledger(only=only, progress=_progress)
     except LedgerError as error:
-        errors.print(str(error), style="red", markup=False, highlight=False)
-        raise typer.Exit(2) from error
+        raise _fail(error) from error
     shown = [entry for entry in entries if only in (None, entry.statement.id)]
     if as_json:
         typer.echo(json.dumps([entry.record() for entry in shown], ensure_ascii=False, indent=1))
@@ -160,15 +157,59 @@ def ledger(
         console = Console()
         console.print(_ledger_table(shown))
         for entry in entries:
-            for run in entry.checks:
-                if not run.passed:
-                    text = f"{entry.statement.id}, {run.check.kind}: {dict(run.finding.evidence)}"
-                    console.print(text, style="red", markup=False, highlight=False)
-        total = sum(run.seconds for entry in entries for run in entry.checks)
+            for each in (each for each in entry.checks if not each.passed):
+                text = f"{entry.statement.id}, {each.check.kind}: {dict(each.finding.evidence)}"
+                console.print(text, style="red", markup=False, highlight=False)
+        total = sum(each.seconds for entry in entries for each in entry.checks)
         number = sum(len(entry.checks) for entry in entries)
         console.print(f"{len(entries)} statements, {number} checks, {total:.0f} s")
     if not passed(entries):
         raise typer.Exit(1)
+
+
+@app.command()
+def certify(
+    name: Annotated[str, typer.Argument(help="A row of the certified table; see `check`.")],
+    out: Annotated[Path | None, typer.Option(help="Another file than its own.")] = None,
+) -> None:
+    """Make a certificate of the table again: exact gradient descent enclosed in balls."""
+    try:
+        target = out or path_of(name)
+        found = run(name, progress=_progress)
+        write_certificate(found, target)
+    except (ValueError, ArithmeticError, OSError) as error:
+        raise _fail(error) from error
+    report = f"margin {found.margin()}, Pr[yF ≤ 0] ≤ {found.error_bound()}"
+    Console().print(report, markup=False, highlight=False)
+
+
+@app.command()
+def check(
+    names: Annotated[list[str] | None, typer.Argument(help="Rows; all unless named.")] = None,
+    steps: Annotated[int, typer.Option(help="Steps of each to prove again, at random.")] = 3,
+    seed: Annotated[int, typer.Option(help="Which ones.")] = 0,
+) -> None:
+    """Prove random steps of the stored certificates again; exit 1 if one is not proved."""
+    table = Table("certificate", "patches", "steps", "margin", r"Pr\[yF ≤ 0] ≤", "proved again")
+    failed = False
+    for name in names or TABLE:
+        try:
+            found = certificate(name)
+        except (ValueError, OSError) as error:
+            raise _fail(error) from error
+        drawn = np.random.default_rng(seed).permutation(found.steps + 1)[: max(steps, 1)]
+        proved = [check_step(found, int(step)) for step in drawn]
+        failed |= not all(proved)
+        table.add_row(
+            name,
+            str(found.exact_setting().D),
+            str(found.steps),
+            found.margin().str(6, radius=False),
+            found.error_bound().str(6, radius=False),
+            f"{sum(proved)} of {len(proved)}",
+        )
+    Console().print(table)
+    raise typer.Exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

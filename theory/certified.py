@@ -6,7 +6,7 @@ because each remainder below is an upper bound for whatever the plan chose:
 
 * totals left out:      E[sig(−F)|G|; T] ≤ M_T(θ) for θ in [0, 1];
 * the midpoint rule:    Σ_k e^{−(c−θ)kP} M_T(θ) on the left, Σ_k e^{−(θ−c)kP} M_T(θ) on the right;
-* nodes beyond the K-th: (1/π) log coth(πω_K/2) M_T(c);
+* nodes beyond the K-th: (1/π) log coth(πω/2) M_T(c) with ω = 2πK/P;
 * aliases on the circle: Σ_j e^{−|t'−t|jN} M_T(c) taken at the radius e^{t'},
 
 where M_T(θ), a sum of positive terms, bounds E[e^{−θF}|G|; T].

@@ -1,14 +1,14 @@
 r"""The exact expectation by quadrature: E[φ(F) G] to near machine precision at any size.
 
 Two identities turn an expectation over 3^n configurations into a short sum of small matrix
-products.  First, on a vertical line Re s = c with 0 ≤ c ≤ 1,
+products.  First, on a vertical line Re s = c with 0 < c < 1,
 
               sig(−x) = (1/2πi) ∫ (π / sin πs) e^{−sx} ds,
     log(1 + e^{−x}) = (1/2πi) ∫ (π / (s sin πs)) e^{−sx} ds,
 
 and the *midpoint* rule of step 2π/P is a sum of exponentials whose error is an alternating series
-in e^{−cP} and e^{−(1−c)P}.  No node lies on the real axis, so the line may pass through the poles
-s = 0 and s = 1: half of the residue remains, and it is added back exactly.  Hence c may be chosen,
+in e^{−cP} and e^{−(1−c)P}.  No node lies on the real axis, so in that form the line may also pass
+through the poles s = 0 and s = 1, where half of the residue is added back.  Hence c may be chosen,
 for each total T, where E[e^{−cF}; T] is least, and no digit is lost to the size of F.  Second, once
 T is fixed, F is a sum over sets, so E[e^{−sF}; T] is one coefficient of the (L−1)-th power of a
 polynomial; it is read off by a discrete Fourier sum on the circle of least modulus.
@@ -57,8 +57,8 @@ def exponential_sum(c: float, period: float, nodes: int) -> tuple[np.ndarray, np
     c : float
         Abscissa of the line, 0 ≤ c ≤ 1.
     period : float
-        P = 2π/step.  For |x| < P the sum is sig(−x) − u/(1+u) − e^{−x} w/(1+w) with u = e^{−cP} and
-        w = e^{−(1−c)P}, up to terms of order e^{|x|−P}.
+        P = 2π/step.  With u = e^{−cP} and w = e^{−(1−c)P}, the sum over all nodes differs from
+        sig(−x) − u/(1+u) − e^{−x} w/(1+w) by at most u sig(x−P) + w e^{−x} sig(−x−P).
     nodes : int
         Number of nodes in the upper half plane; what is cut off is at most
         (e^{−cx}/π) log coth(π² nodes/P).

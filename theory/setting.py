@@ -81,7 +81,7 @@ class Setting:
     p: int
     nu: Number
     sigma_A: Number
-    temperature: Number = 1.0
+    temperature: Number = 1
 
     def __post_init__(self) -> None:
         if not _is_integer(self.L) or self.L < 2:

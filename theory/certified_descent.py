@@ -1,0 +1,268 @@
+"""Certified trajectories: balls that contain exact gradient descent, step after step.
+
+From rational coefficients and with rational steps, the balls of step k are proved to contain the
+exact state x_k, and the image of the balls under
+
+    x ↦ x − η ∂L(x)
+
+computed by :mod:`theory.certified` is proved to lie in the balls of step k + 1.  So what the last
+balls satisfy is a theorem about gradient descent on the population at that size: association when
+the margin min(σ_A, γ) − ρ is positive, none when it is negative, and Pr[yF ≤ 0] ≤ loss / log 2.
+
+Balls grow by a factor from step to step, because ball arithmetic forgets how errors cancel; one
+starts with digits enough.  A :class:`Certificate` stores the balls as decimal strings; it is
+checked step by step, in any order, with no trust in how it was made.
+In: a setting, a first state, step sizes, all exact.  Out: a certificate.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from flint import arb, ctx
+
+from theory.certified import CertifiedExpectation, ball, certified_expectation
+from theory.setting import Coefficients, Setting
+
+__all__ = [
+    "Certificate",
+    "certify_descent",
+    "check_step",
+    "read_certificate",
+    "write_certificate",
+]
+
+
+def _exact(name: str, value: object) -> Fraction:
+    """An exact number; floats are refused, for a decimal such as 0.1 is not what it looks like."""
+    if isinstance(value, bool | float) or not isinstance(value, int | Fraction | str):
+        raise ValueError(f"{name} = {value!r}: {name} must be an int, a Fraction or a string")
+    try:
+        return Fraction(value)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"{name} = {value!r}: {name} must be a rational number") from error
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A trajectory of balls.
+
+    Attributes
+    ----------
+    setting : dict
+        The fields of :class:`theory.setting.Setting`; rationals as strings such as "1/10".
+    eta_v, eta_A : str
+        Rational step sizes.
+    digits : list of float
+        What each step was computed with, as in :func:`theory.certified.certified_expectation`.
+    states : list of [[str, str], [str, str], [str, str]]
+        Midpoint and radius of α, γ, ρ at each step, in decimals; one more than there are steps.
+    loss : [str, str]
+        Midpoint and radius of the loss at the last state.
+    """
+
+    setting: dict[str, Any]
+    eta_v: str
+    eta_A: str
+    digits: list[float]
+    states: list[list[list[str]]]
+    loss: list[str]
+
+    @property
+    def steps(self) -> int:
+        """Number of steps of gradient descent."""
+        return len(self.states) - 1
+
+    def exact_setting(self) -> Setting:
+        """The setting, with rational parameters."""
+        whole = ("L", "C", "p")
+        values: dict[str, Any] = {
+            name: int(text) if name in whole else _exact(name, text)
+            for name, text in self.setting.items()
+        }
+        return Setting(**values)
+
+    def state(self, step: int) -> Coefficients:
+        """Balls of α, γ, ρ at a step, at the precision in force."""
+        return Coefficients(*(_parse(pair) for pair in self.states[step]))
+
+    def margin(self, step: int = -1) -> arb:
+        """The ball of min(σ_A, γ) − ρ: positive means that every patch attends to its own set."""
+        state, sigma_A = self.state(step), ball(self.exact_setting().sigma_A)
+        return min(sigma_A, state.gamma, key=lambda x: float(x.mid())) - state.rho
+
+    def error_bound(self) -> arb:
+        """An upper bound on Pr[yF ≤ 0] at the last state: there log(1 + e^{−yF}) ≥ log 2."""
+        return _parse(self.loss) / arb(2).log()
+
+
+def _fraction(number: arb) -> Fraction:
+    """The exact dyadic value of a midpoint or of a radius."""
+    mantissa, exponent = number.man_exp()
+    return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+
+
+def _decimals(number: arb) -> list[str]:
+    """Midpoint and radius, as decimals, of a slightly larger ball."""
+    middle, radius = _fraction(number.mid()), _fraction(number.rad())
+    places = 40 if radius == 0 else max(0, 4 - math.floor(math.log10(radius)))
+    scaled = round(middle * 10**places)
+    radius += abs(middle - Fraction(scaled, 10**places))
+    # A little wider, so that a check with another rounding, on another machine, still fits inside.
+    size = math.ceil(radius * Fraction(11, 10) * 10 ** (places + 6))
+    return [f"{scaled}e-{places}", f"{size}e-{places + 6}"]
+
+
+def _parse(pair: list[str]) -> arb:
+    middle, radius = (ball(Fraction(text)) for text in pair)
+    return middle + arb(0, radius.abs_upper())
+
+
+def _bits(digits: float) -> int:
+    """Precision whose rounding is well below e^{−digits}."""
+    return int(digits * 1.5) + 64
+
+
+def _image(
+    setting: Setting, state: Coefficients, eta_v: Fraction, eta_A: Fraction, digits: float
+) -> tuple[list[arb], CertifiedExpectation]:
+    """One step from the balls of a state, and the expectation there."""
+    found = certified_expectation(setting, state, precision=_bits(digits), digits=digits)
+    v, A = ball(eta_v), ball(eta_A)
+    gradient = found.gradient
+    moved = [
+        state.alpha - v * gradient.alpha,
+        state.gamma - A * gradient.gamma,
+        state.rho - A * gradient.rho,
+    ]
+    return moved, found
+
+
+def certify_descent(
+    setting: Setting,
+    state: Coefficients,
+    *,
+    eta_v: int | Fraction | str,
+    eta_A: int | Fraction | str,
+    steps: int,
+    digits: float,
+    progress: Callable[[range], Iterable[int]] = iter,
+) -> Certificate:
+    """Enclose exact gradient descent on the population in balls.
+
+    Parameters
+    ----------
+    setting : Setting
+        With rational parameters; floats are refused.
+    state : Coefficients
+        Rational, where it starts.
+    eta_v, eta_A : int, Fraction or str
+        Step sizes, exact.
+    steps : int
+    digits : float
+        Natural logarithm of the accuracy of the first step; balls grow by a factor of three to ten
+        a step.  Later steps use as many digits as their balls deserve.
+    progress : callable
+        Wraps the range of steps.
+
+    Returns
+    -------
+    Certificate
+
+    Raises
+    ------
+    ValueError
+        If a number is not exact.
+    ArithmeticError
+        If the balls grow too wide to go on; the message says at which step.
+
+    Examples
+    --------
+    >>> setting = Setting(L=3, C=2, q=Fraction(1, 2), p=3, nu=Fraction(1, 20), sigma_A=2)
+    >>> start = Coefficients(Fraction(1, 5), 0, 0)
+    >>> found = certify_descent(setting, start, eta_v="1/100", eta_A=2, steps=2, digits=40.0)
+    >>> bool(found.margin() > 0), check_step(found, 0), check_step(found, 1)
+    (True, True, True)
+    """
+    kept = {field.name: getattr(setting, field.name) for field in fields(Setting)}
+    exact = {name: str(_exact(name, value)) for name, value in kept.items()}
+    start = [str(_exact(name, getattr(state, name))) for name in ("alpha", "gamma", "rho")]
+    v, A = _exact("eta_v", eta_v), _exact("eta_A", eta_A)
+    states: list[list[list[str]]] = [[[text, "0"] for text in start]]
+    used: list[float] = []
+    certificate = Certificate(exact, str(v), str(A), used, states, ["0", "0"])
+    for step in progress(range(steps + 1)):
+        with ctx.workprec(_bits(digits)):
+            now = certificate.state(step)
+            radius = max(float(x.rad()) for x in (now.alpha, now.gamma, now.rho))
+            if radius > 1e-6:
+                raise ArithmeticError(
+                    f"the balls have radius {radius:.1e} after {step} of {steps} steps: start with "
+                    "more digits"
+                )
+            if radius > 0:
+                # A dozen more than the balls themselves have; the rest would be wasted.
+                digits = min(digits, round(12 - math.log(radius), 3))
+            moved, found = _image(certificate.exact_setting(), now, v, A, digits)
+            used.append(digits)
+            if step == steps:
+                return Certificate(exact, str(v), str(A), used, states, _decimals(found.loss))
+            states.append([_decimals(x) for x in moved])
+    raise AssertionError("unreachable: the last step returns")
+
+
+def check_step(certificate: Certificate, step: int) -> bool:
+    """Whether one step of a certificate is proved again.
+
+    Parameters
+    ----------
+    certificate : Certificate
+    step : int
+        From 0 to ``certificate.steps``; the last one checks the loss.
+
+    Returns
+    -------
+    bool
+        True if the image of the balls of the step is proved to lie in those of the next one (for
+        the last step, the loss in its ball).  False means "not proved".
+    """
+    digits = certificate.digits[step]
+    with ctx.workprec(_bits(digits)):
+        v, A = _exact("eta_v", certificate.eta_v), _exact("eta_A", certificate.eta_A)
+        now = certificate.state(step)
+        moved, found = _image(certificate.exact_setting(), now, v, A, digits)
+        if step == certificate.steps:
+            return bool(_parse(certificate.loss).contains(found.loss))
+        following = certificate.state(step + 1)
+        wanted = (following.alpha, following.gamma, following.rho)
+        return all(bool(x.contains(y)) for x, y in zip(wanted, moved, strict=True))
+
+
+def write_certificate(certificate: Certificate, file: Path) -> None:
+    """Write a certificate as JSON, whole or not at all."""
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(certificate), indent=1) + "\n", encoding="utf-8")
+    partial.replace(file)
+
+
+def read_certificate(file: Path) -> Certificate:
+    """Read a certificate back.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a certificate.
+    """
+    try:
+        found = Certificate(**json.loads(file.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, TypeError) as error:
+        raise ValueError(f"{file.name} is not a certificate: {error}") from error
+    if len(found.digits) != len(found.states):
+        raise ValueError(f"{file.name} is not a certificate: it lacks steps")
+    return found
