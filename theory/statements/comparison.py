@@ -26,7 +26,9 @@ Claims = Iterator[tuple[str, object, object]]
 Estimates = Iterator[tuple[str, float, float, float]]
 
 
-@symbolic("every matrix of random integers at (L, C) = (2, 2), (3, 2), (2, 3): averages over the group")
+@symbolic(
+    "every matrix of random integers at (L, C) = (2, 2), (3, 2), (2, 3): averages over the group"
+)
 def reading_is_projecting() -> Claims:
     rng = np.random.default_rng(0)
     for L, C in ((2, 2), (3, 2), (2, 3)):

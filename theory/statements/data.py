@@ -213,7 +213,7 @@ def error_of_the_total() -> Claims:
             for s in samples
         )
         law = spurious_law(setting)
-        inside = law.total((-setting.C < law.value) & (law.value <= setting.C))
+        inside = law.total((law.value > -setting.C) & (law.value <= setting.C))
         yield f"at {setting.L, setting.C, setting.q}", error, (1 - inside) / 2
         yield "of the code", error, invariant_error(setting)
 

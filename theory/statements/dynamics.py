@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import combinations, permutations, product
+from itertools import product
 
 import numpy as np
 import sympy as sp
@@ -20,8 +20,6 @@ from theory.partition import Partition
 from theory.reduction import (
     SYMBOLS,
     AttentionLevels,
-    activation,
-    activation_slope,
     pair_counts,
     set_derivatives,
     set_terms,
@@ -216,9 +214,13 @@ def plateau_changes_sign() -> Margins:
         yield f"falls at {L, C, q}", falls
 
 
-@symbolic("a rational factor for the sigmoid; (L, C) = (2, 2), (3, 2), (2, 3), (3, 1) excluded, p = 3, 5")
+@symbolic(
+    "a rational factor for the sigmoid; (L, C) = (2, 2), (3, 2), (2, 3), (3, 1) excluded, p = 3, 5"
+)
 def drive_by_enumeration() -> Claims:
-    for (L, C), p, b in product(((2, 2), (3, 2), (2, 3)), (3, 5), map(Fraction, ("-1/3", "2", "7"))):
+    for (L, C), p, b in product(
+        ((2, 2), (3, 2), (2, 3)), (3, 5), map(Fraction, ("-1/3", "2", "7"))
+    ):
         setting = Setting(L=L, C=C, q=Fraction(3, 5), p=p, nu=Fraction(1, 4), sigma_A=0)
         D, n, q, alpha = setting.D, setting.n, Fraction(setting.q), Fraction(1, 2)
         Z = D + b
@@ -256,8 +258,10 @@ def sign_of_the_drive() -> Claims:
 
         for x, difference in ((0, b * (2 * t + b)), (-1, 4 * t * b)):
             far, near = t + b, t + b * x
-            yield f"T ≥ 0, x = {x}, p = {p}", far ** (p - 1) - near ** (p - 1), (
-                difference * ladder(far, near)
+            yield (
+                f"T ≥ 0, x = {x}, p = {p}",
+                far ** (p - 1) - near ** (p - 1),
+                (difference * ladder(far, near)),
             )
         more = sp.Symbol("r", nonnegative=True)  # |T| − 1
         T = -(1 + more)
@@ -295,7 +299,13 @@ def loss_bounds_the_error() -> Margins:
                     for k in range(3):
                         x = s.delta[2 * k : 2 * k + 2]
                         F += set_terms(
-                            setting, ball(state.alpha), levels, x.count(1), x.count(-1), T, number=ball
+                            setting,
+                            ball(state.alpha),
+                            levels,
+                            x.count(1),
+                            x.count(-1),
+                            T,
+                            number=ball,
                         ).F
                     # A ball around 0 counts as an error: the bound is then the harder one.
                     error += 0 if F > 0 else 2 * s.probability
@@ -340,7 +350,9 @@ def euler_recursion() -> Claims:
     yield "starts at 0", solution.subs(k, 0), sp.S.Zero
 
 
-@property_("two paths at (5, 2, 0.8), ν = 1: σ_A = 0.3 turns away from the sets, σ_A = 3 finds them")
+@property_(
+    "two paths at (5, 2, 0.8), ν = 1: σ_A = 0.3 turns away from the sets, σ_A = 3 finds them"
+)
 def seen_on_paths() -> None:
     start, time = Coefficients(0.01, 0, 0), np.array([0.0, 1e2, 1e3, 1e4])
     for sigma, found in ((0.3, False), (3.0, True)):
@@ -377,7 +389,13 @@ STATEMENTS = (
         title="Rates at the start",
         text=r"""$\gamma'=Kbn[2C-6q+b(1-3q)]$, $\gamma'-\rho'=KZb[b(1-q)+2(C-2q)]$, and $\alpha'$ in
             closed form.""",
-        hypotheses=("$p=3$", r"$C\ge2$", r"$\alpha>0$", r"$\gamma=\rho$", r"$\sig(-F)$ is $\frac12$"),
+        hypotheses=(
+            "$p=3$",
+            r"$C\ge2$",
+            r"$\alpha>0$",
+            r"$\gamma=\rho$",
+            r"$\sig(-F)$ is $\frac12$",
+        ),
         depends=("def-descent", "lem-equal-logits", "lem-laws"),
         relation="finite-size form",
         checks=(rates_at_the_start, rates_by_enumeration),

@@ -125,6 +125,11 @@ def poisson_of_two_functions() -> Margins:
             yield f"{name}, P = {P}, x = {x}", ball(_TINY) - abs(left - right) - rest
 
 
+def _beyond(K: int, P: arb) -> arb:
+    """The bound on the nodes from K on, over e^{−cx}: (1/π) log coth(π²K/P)."""
+    return (arb.pi() ** 2 * K / P).coth().log() / arb.pi()
+
+
 def _sums(x: arb, c: arb, P: arb, nodes: int) -> tuple[arb, arb]:
     """S(x) and S_ℓ(x), cut after ``nodes`` nodes."""
     S = S_ell = arb(0)
@@ -153,7 +158,7 @@ def midpoint_identities() -> Margins:
                 r = (-y).exp() - (-y).exp().log1p()
                 eps_ell += sign * (-(u**k) * _ell(k * P - x) + (c * k * P).exp() * r)
             rest = 4 * (abs(x) * 2 - 30 * P).exp()  # of the remainders, from k = 30 on
-            cut = (-c * x).exp() * (arb.pi() ** 2 * nodes / P).coth().log() / arb.pi()
+            cut = (-c * x).exp() * _beyond(nodes, P)
             pole = (-x).exp() * w / (1 + w)
             gap = _sig(-x) - (S + u / (1 + u) + pole - eps)
             yield f"sig {where}", ball(_TINY) - abs(gap) - cut - rest
@@ -177,7 +182,7 @@ def truncation_bound() -> Margins:
             # 1/sinh ω decays at least like e^{−ω}.
             ratio = (-2 * arb.pi() ** 2 / P).exp()
             whole = sum(sizes, arb(0)) + sizes[-1] * ratio / (1 - ratio) * 2
-            bound = (arb.pi() ** 2 * K / P).coth().log() / arb.pi()
+            bound = _beyond(K, P)
             yield f"S at {c_, P_, K}", 1 - whole / bound
             of_loss = sum((z / abs(s) for z, s in zip(sizes, nodes, strict=True)), arb(0))
             of_loss += sizes[-1] * ratio / (1 - ratio) * 2
@@ -195,7 +200,7 @@ def integer_nodes() -> Margins:
                 s = acb(c, 2 * k * arb.pi() / P)
                 value += (2 / P * acb.pi() / (acb.pi() * s).sin() * (-s * x).exp()).real
             images = sum(((c * m * P).exp() * _sig(-x - m * P) for m in range(-90, 91)), arb(0))
-            rest = (-c * x).exp() * (arb.pi() ** 2 * (count - 1) / P).coth().log()
+            rest = (-c * x).exp() * _beyond(count - 1, P)
             rest += (-90 * c * P).exp() + (-90 * (1 - c) * P - x).exp()
             yield f"at {c_, x_, P_}", ball(_TINY) - abs(value - images) - 4 * rest
             u, w = (-c * P).exp(), (-(1 - c) * P).exp()
@@ -292,16 +297,17 @@ def log_sum_exp_is_convex() -> Claims:
     total = sp.log(sum(terms))
     at = {c: 0, t: 0}
     hessian = sum(
-        x * y * total.diff(a).diff(b).subs(at) for (a, x), (b, y) in product(((c, h), (t, k)), repeat=2)
+        x * y * total.diff(a).diff(b).subs(at)
+        for (a, x), (b, y) in product(((c, h), (t, k)), repeat=2)
     )
     slopes = [-h * f[i] + k * s[i] for i in range(3)]
-    squares = sum(
-        w[i] * w[j] * (slopes[i] - slopes[j]) ** 2 for i in range(3) for j in range(i)
-    )
+    squares = sum(w[i] * w[j] * (slopes[i] - slopes[j]) ** 2 for i in range(3) for j in range(i))
     yield "second derivative along (h, k)", hessian * sum(w) ** 2, squares
 
 
-@symbolic("every sequence of length ≤ 12: those with peak 1 at κ are means of the intervals around κ")
+@symbolic(
+    "every sequence of length ≤ 12: those with peak 1 at κ are means of the intervals around κ"
+)
 def alternating_sums_of_intervals() -> Claims:
     # Rising and then falling sequences with a_κ = 1 are convex combinations of indicators of
     # intervals that contain κ, and the sum is linear: the intervals decide.
@@ -317,7 +323,10 @@ def discarded_pieces() -> Margins:
     with ctx.workprec(_BITS):
         number = 0
         for c_, P_, K, x_ in product(
-            ("0", "1/8", "1/2", "1"), ("4", "15/2", "16"), (1, 3, 8), ("-20", "-5/2", "1/3", "6", "18")
+            ("0", "1/8", "1/2", "1"),
+            ("4", "15/2", "16"),
+            (1, 3, 8),
+            ("-20", "-5/2", "1/3", "6", "18"),
         ):
             number += 1
             c, P, x = ball(c_), ball(P_), ball(x_)
@@ -329,7 +338,7 @@ def discarded_pieces() -> Margins:
             above = 1 + ball(Fraction(number % 4, 3)) if one else c + (1 - c) * ball("2/3")
             left = (-(c - below) * P - below * x).exp() if zero else u
             right = (-(above - c) * P - above * x).exp()
-            nodes = (arb.pi() ** 2 * K / P).coth().log() / arb.pi() * (-c * x).exp()
+            nodes = _beyond(K, P) * (-c * x).exp()
             error = abs(value - _sig(-x))
             whole = left + right + nodes
             yield f"at c = {c_}, P = {P_}, K = {K}, x = {x_}", 1 - error / whole

@@ -165,7 +165,9 @@ def score_of_the_code() -> Claims:
         yield f"score, {row}", close < Fraction(1, 10**15), True
 
 
-@symbolic("claim 1: every order of a row, (L, C) = (2, 2); claim 3: every order of σ_A, γ, ρ, C ≤ 3")
+@symbolic(
+    "claim 1: every order of a row, (L, C) = (2, 2); claim 3: every order of σ_A, γ, ρ, C ≤ 3"
+)
 def margin_and_association() -> Claims:
     partition = Partition.contiguous(2, 2)
     good = ((9, 8, 0, 0), (8, 9, 0, 0), (0, 0, 9, 8), (0, 0, 8, 9))

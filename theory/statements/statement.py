@@ -167,16 +167,20 @@ class Statement:
         return self.kind in ("definition", "assumption")
 
 
+def _is_exact(value: Any) -> bool:
+    if isinstance(value, sp.Basic):
+        return not value.atoms(sp.Float)
+    return not isinstance(value, float | complex | flint.arb | flint.acb)
+
+
 def _residue(left: Any, right: Any) -> Any:
     """Zero exactly if the two are equal, as far as exact arithmetic can tell."""
     for side in (left, right):
-        if isinstance(side, float | complex | flint.arb | flint.acb):
+        if not _is_exact(side):
             raise TypeError(f"{side!r} is not exact: an equality needs exact numbers")
     if not isinstance(left, sp.Basic) and not isinstance(right, sp.Basic):
         return 0 if left == right else 1
     difference = sp.sympify(left) - sp.sympify(right)
-    if difference.is_Float or difference.atoms(sp.Float):
-        raise TypeError(f"{difference} is not exact: an equality needs exact numbers")
     for attempt in (sp.expand, sp.cancel, sp.simplify):
         if difference == 0:
             break

@@ -17,7 +17,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import ledger_svg
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
@@ -25,10 +24,12 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+from . import svg
+
 __all__ = ["LedgerGraph", "LedgerTable", "add_badges", "ledger_faults", "load_ledger", "setup"]
 
 PAGE = "ledger"
-SCRIPT = Path(__file__).with_name("ledger_filter.js")
+SCRIPT = Path(__file__).with_name("filter.js")
 PASSES = {"PROVED", "SUPPORTED", "DEFINED"}
 
 Record = dict[str, Any]
@@ -131,7 +132,9 @@ def _evidence(check: Record) -> str:
     evidence, words = check["evidence"], []
     for name in counts:
         if name in evidence:
-            plural = name if evidence[name] != 1 else {"identities": "identity"}.get(name, name[:-1])
+            plural = (
+                name if evidence[name] != 1 else {"identities": "identity"}.get(name, name[:-1])
+            )
             words.append(f"{evidence[name]} {plural}")
     if "margin" in evidence:
         words.append(f"margin {evidence['margin']:.1e}")
@@ -235,7 +238,7 @@ class LedgerGraph(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """The drawing, in a box that scrolls on its own."""
-        drawing = ledger_svg.draw(self.config.ledger_records)
+        drawing = svg.draw(self.config.ledger_records)
         box = (
             '<div class="ledger-graph" tabindex="0" role="region" '
             f'aria-label="Graph of dependencies, scrolls sideways">{drawing}</div>'
