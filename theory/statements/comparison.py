@@ -18,6 +18,7 @@ from theory.model import enumerate_samples
 from theory.partition import Partition, orbitals
 from theory.population import population_gradient
 from theory.setting import Coefficients, Setting
+from theory.statements.network import network, rational_sigmoid, symmetric_weights
 from theory.statements.statement import Statement, simulated, symbolic
 
 __all__ = ["STATEMENTS"]
@@ -27,7 +28,7 @@ Estimates = Iterator[tuple[str, float, float, float]]
 
 
 @symbolic(
-    "every matrix of random integers at (L, C) = (2, 2), (3, 2), (2, 3): averages over the group"
+    "one matrix of random integers each at (L, C) = (2, 2), (3, 2), (2, 3): averages over the group"
 )
 def reading_is_projecting() -> Claims:
     rng = np.random.default_rng(0)
@@ -41,7 +42,7 @@ def reading_is_projecting() -> Claims:
         for g in elements:
             moves = g.array_form
             P[np.ix_(moves, moves)] += M
-        P = np.vectorize(lambda total, n=len(elements): Fraction(int(total), n))(P)
+        P = P * Fraction(1, len(elements))
         inside = same & ~np.eye(D, dtype=bool)
         for i, j in product(range(D), repeat=2):
             orbit = M[classes == classes[i, j]]
@@ -120,8 +121,6 @@ def gradient_of_a_sample() -> Estimates:
 
 @symbolic("exact variances over all images of (2, 2) at one rational state: entries of an orbital")
 def variances_on_an_orbital() -> Claims:
-    from theory.statements.network import network, rational_sigmoid, symmetric_weights
-
     partition = Partition.contiguous(2, 2)
     classes = orbitals(partition.generators())
     weights = symmetric_weights(partition, Fraction(3), Fraction(2), Fraction(1, 2))
@@ -139,10 +138,10 @@ def variances_on_an_orbital() -> Claims:
             chosen = [at.in_A[i][j] for i, j in entries if classes[i, j] == kind]
             mean_square[kind] += s.probability * (factor * sum(chosen) / len(chosen)) ** 2
     for kind in (1, 2):
-        chosen = [x for x in entries if classes[x] == kind]
-        variances = {second[x] - first[x] ** 2 for x in chosen}
+        pairs = [pair for pair in entries if classes[pair] == kind]
+        variances = {second[pair] - first[pair] ** 2 for pair in pairs}
         yield f"one variance on orbital {kind}", len(variances), 1
-        of_mean = mean_square[kind] - first[chosen[0]] ** 2
+        of_mean = mean_square[kind] - first[pairs[0]] ** 2
         yield f"that of the mean is at most it, orbital {kind}", of_mean <= min(variances), True
 
 
@@ -155,7 +154,7 @@ def gap_against_sample_size() -> Estimates:
         eta_v=eta_v, eta_A=eta_A, steps=steps, method="enumeration",
     )  # fmt: skip
     A_0, v_0, inside, across = _weights()
-    A_end = np.where(inside, exact.gamma[-1], np.where(across, exact.rho[-1], _SETTING.sigma_A))
+    A_end = np.where(inside, exact.gamma[-1], np.where(across, exact.rho[-1], A_0))
     v_end = np.array([exact.alpha[-1], 0.0])
     squares = {}
     for N in (100, 400):
@@ -176,7 +175,8 @@ STATEMENTS = (
         kind="proposition",
         title="Reading is projecting",
         text=r"""The mean over the group replaces each entry by the mean over its orbital, the
-            nearest such matrix; $\|A-PA\|_F^2=(N_{\rm in}-1)s_\gamma^2+(N_{\rm cross}-1)s_\rho^2$.""",
+            nearest such matrix; $\|A-PA\|_F^2=(N_{\text{in}}-1)s_\gamma^2+
+            (N_{\text{cross}}-1)s_\rho^2$.""",
         depends=("def-orbital", "prop-three"),
         checks=(reading_is_projecting,),
     ),
@@ -194,7 +194,7 @@ STATEMENTS = (
         id="prop-root-n",
         kind="proposition",
         title="The gap is of order $N^{-1/2}$",
-        text=r"At every fixed step the gap of a run to the exact path is $O(N^{-1/2})$ in probability.",
+        text=r"At a fixed step the gap of a run to the exact path is $O(N^{-1/2})$ in probability.",
         hypotheses=("fresh independent images at each step",),
         depends=("prop-minibatch",),
         checks=(gap_against_sample_size,),

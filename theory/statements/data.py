@@ -199,7 +199,7 @@ def f_star_is_bayes() -> Claims:
 
 
 @certified("3 ≤ L ≤ 8, C ≤ 3 and three rates (for L = 2 the two are equal)")
-def f_star_within_twice_bayes() -> Iterator[tuple[str, Fraction]]:
+def f_star_within_twice_bayes() -> Iterator[tuple[str, object]]:
     for L, C, q in product(range(3, 9), (1, 2, 3), _RATES[:3]):
         setting = _setting(L, C, q)
         yield f"at {L, C, q}", 2 * bayes_error(setting) - f_star_error(setting).nonpositive

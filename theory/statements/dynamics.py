@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import sympy as sp
@@ -128,16 +128,15 @@ def sign_at_the_start() -> Claims:
 
 @symbolic("the slope of sig, and powers of α in F and in the mean derivatives of any image, p = 3")
 def orders_at_the_start() -> Claims:
-    z, half = sp.symbols("z h")
+    z = sp.Symbol("z")
     sig = 1 / (1 + sp.exp(-z))
-    yield "sig' = ¼ − (sig − ½)²", sp.simplify(sig.diff(z) - sp.Rational(1, 4) + (sig - half.subs(
-        half, sp.Rational(1, 2))) ** 2), sp.S.Zero  # fmt: skip
+    square = (sig - sp.Rational(1, 2)) ** 2
+    yield "sig' = ¼ − (sig − ½)²", sig.diff(z), sp.Rational(1, 4) - square
     # One image at equal logits: n± counts over the sets; ∂F sums over sets of any types.
     u = sp.Symbol("u", positive=True)
     equal = {_s.p: 3, _s.Lambda: (1 + _b) * u, _s.Gamma: u, _s.Xi: u, _s.tau: 1}
     m = sp.symbols("m_plus m_minus")
-    for x, count in pair_counts().items():
-        del count
+    for x in pair_counts():
         per_set = sp.expand(set_derivatives()[x].subs(equal))
         linear = per_set.coeff(_s.alpha, 1)
         # The part of order α is ν times a linear function of (n₊, n₋) and T: at the whole image,
@@ -214,15 +213,14 @@ def plateau_changes_sign() -> Margins:
         yield f"falls at {L, C, q}", falls
 
 
-@symbolic(
-    "a rational factor for the sigmoid; (L, C) = (2, 2), (3, 2), (2, 3), (3, 1) excluded, p = 3, 5"
-)
+@symbolic("a rational factor for the sigmoid; (L, C) = (2, 2), (3, 2), (2, 3), p = 3, 5, three b")
 def drive_by_enumeration() -> Claims:
     for (L, C), p, b in product(
         ((2, 2), (3, 2), (2, 3)), (3, 5), map(Fraction, ("-1/3", "2", "7"))
     ):
-        setting = Setting(L=L, C=C, q=Fraction(3, 5), p=p, nu=Fraction(1, 4), sigma_A=0)
-        D, n, q, alpha = setting.D, setting.n, Fraction(setting.q), Fraction(1, 2)
+        q, nu, alpha = Fraction(3, 5), Fraction(1, 4), Fraction(1, 2)
+        setting = Setting(L=L, C=C, q=q, p=p, nu=nu, sigma_A=0)
+        D, n = setting.D, setting.n
         Z = D + b
         levels, kappa = AttentionLevels((1 + b) / Z, 1 / Z, 1 / Z), alpha * D / Z
         found = rational_slope(setting, alpha, levels, rational_sigmoid)
@@ -233,9 +231,9 @@ def drive_by_enumeration() -> Claims:
                 ways = math.comb(n, plus) * math.comb(n - plus, minus)
                 chance = ways * (q / 2) ** (plus + minus) * (1 - q) ** zero
                 value = {x: kappa * (T + b * x) for x in (1, 0, -1)}
-                F = sum(k * (value[x] ** p + setting.nu * value[x])
-                        for x, k in ((1, C + plus), (0, zero), (-1, minus)))  # fmt: skip
-                g = {x: p * v ** (p - 1) + setting.nu for x, v in value.items()}
+                in_image = {1: C + plus, 0: zero, -1: minus}
+                F = Fraction(sum(k * (value[x] ** p + nu * value[x]) for x, k in in_image.items()))
+                g = {x: p * v ** (p - 1) + nu for x, v in value.items()}
                 count = {1: plus, 0: zero, -1: minus}
                 pairs = sum(
                     count[x] * (count[z] - (x == z)) * (g[1] - g[x]) * (1 - z)
@@ -277,9 +275,11 @@ def acts_of_the_code() -> None:
     setting = Setting(L=4, C=3, q=0.3, p=3, nu=0.05, sigma_A=2.0)
     path = gradient_descent(setting, Coefficients(0.05, 0, 0), eta_v=0.002, eta_A=5.0, steps=40)
     found = acts(path)
-    gap, half = path.gamma - path.rho, int(found.half_rise)
+    if found.half_rise is None or found.learnt is None:
+        require(False, "the acts end")
+        return
+    gap, half, learnt = path.gamma - path.rho, int(found.half_rise), int(found.learnt)
     require(gap[half] >= gap.max() / 2 > gap[half - 1], "act II ends at half of the way")
-    learnt = int(found.learnt)
     require(path.loss[learnt] < 0.1 <= path.loss[learnt - 1], "act III ends below 0.1")
 
 
@@ -335,7 +335,7 @@ def euler_is_of_first_order() -> float:
                 for x in ("alpha", "gamma", "rho")
             )
         )
-    ratios = [a / b for a, b in zip(gaps, gaps[1:], strict=False)]
+    ratios = [a / b for a, b in pairwise(gaps)]
     require(all(abs(r - 2) < 0.25 for r in ratios), f"the gap changes by {ratios} at halvings")
     return abs(ratios[-1] - 2)
 

@@ -216,6 +216,10 @@ def reduced_gradient_is_the_full_one() -> Claims:
             yield f"pairs at {L, C, p}", pairs, L * C * (L * C - 1)
 
 
+# Weights e^{A_ij} of the diagonal, inside a set, across sets.
+_STATES = [[Fraction(x) for x in levels.split()] for levels in ("5 1 1", "3 2 1/2", "1 4 3")]
+
+
 def _constant_on(matrix: Sequence[Sequence], classes: np.ndarray) -> bool:
     """Whether a matrix is constant on each class off the diagonal."""
     values: dict[int, set] = defaultdict(set)
@@ -229,8 +233,8 @@ def gradient_stays_on_the_subspace() -> Claims:
     partition = Partition.contiguous(2, 2)
     classes = orbitals(partition.generators())
     images = _images(partition, Fraction(2, 5))
-    for levels in ((5, 1, 1), (3, 2, Fraction(1, 2)), (1, 4, 3)):
-        weights = symmetric_weights(partition, *map(Fraction, levels))
+    for levels in _STATES:
+        weights = symmetric_weights(partition, *levels)
         gradient = mean_gradient(images, weights, [Fraction(1, 4)])
         yield f"at {levels}", _constant_on(gradient.in_A, classes), True
     # With one set in each row the shifts of a 2 × 2 torus preserve the law, with four orbitals.
@@ -247,27 +251,23 @@ def gradient_stays_on_the_subspace() -> Claims:
 def reduced_model_by_hand() -> Claims:
     for L, C in ((2, 2), (3, 1)):
         partition, D = Partition.contiguous(L, C), L * C
-        setting = Setting(L=L, C=C, q=Fraction(1, 2), p=3, nu=Fraction(1, 7), sigma_A=0)
+        nu = Fraction(1, 7)
+        setting = Setting(L=L, C=C, q=Fraction(1, 2), p=3, nu=nu, sigma_A=0)
         own, inside, across = Fraction(5), Fraction(2), Fraction(2, 3)
         Z = own + (C - 1) * inside + (D - C) * across
         alpha, levels = Fraction(1, 4), AttentionLevels(own / Z, inside / Z, across / Z)
         weights = symmetric_weights(partition, own, inside, across)
         counts = [D * (C - 1), D * (D - C)]
         for s in enumerate_samples(partition, setting.q):
-            full = network(weights, [alpha], [[Fraction(x)] for x in s.delta], 3, setting.nu)
-            T, by_hand = sum(s.delta), Fraction(0)
+            full = network(weights, [alpha], [[Fraction(x)] for x in s.delta], 3, nu)
+            T = sum(s.delta)
+            by_hand = Fraction(0)
             for i, delta in enumerate(s.delta):
-                total = sum(s.delta[j] for j in partition.sets[partition.labels[i]])
-                O = (
-                    alpha
-                    * D
-                    * (
-                        (levels.Lambda - levels.Gamma) * delta
-                        + (levels.Gamma - levels.Xi) * total
-                        + levels.Xi * T
-                    )
-                )
-                by_hand += O**3 + setting.nu * O
+                own_set = sum(s.delta[j] for j in partition.sets[partition.labels[i]])
+                seen = (levels.Lambda - levels.Gamma) * delta
+                seen += (levels.Gamma - levels.Xi) * own_set + levels.Xi * T
+                O = alpha * D * seen
+                by_hand += O**3 + nu * O
             yield f"F at {s.delta}", full.F, by_hand
             terms = [
                 set_terms(setting, alpha, levels, x.count(1), x.count(-1), T, number=Fraction)
@@ -303,8 +303,8 @@ def _closure(reflect: bool, permute: bool) -> list[Image]:
 def closed_samples() -> Claims:
     partition = Partition.contiguous(2, 2)
     classes, v = orbitals(partition.generators()), [Fraction(1, 4), Fraction(0)]
-    for levels in ((5, 1, 1), (3, 2, Fraction(1, 2)), (1, 4, 3)):
-        weights = symmetric_weights(partition, *map(Fraction, levels))
+    for levels in _STATES:
+        weights = symmetric_weights(partition, *levels)
         both = mean_gradient(_closure(True, True), weights, v)
         yield f"A at {levels}", _constant_on(both.in_A, classes), True
         yield f"v at {levels}", both.in_v[1], Fraction(0)
@@ -397,7 +397,7 @@ STATEMENTS = (
         id="lem-commutant",
         kind="lemma",
         title="Invariant matrices",
-        text=r"$\Pi M\Pi^\top=M$ on $G$ iff $M$ is constant on orbitals, whose matrices are a basis.",
+        text=r"$\Pi M\Pi^\top=M$ on $G$ iff $M$ is constant on orbitals, a basis.",
         depends=("def-orbital",),
         checks=(commutant_has_the_orbital_basis,),
     ),

@@ -44,8 +44,8 @@ def _trained(orders: list[tuple[int, ...]], power: int) -> Law:
         P, memory = [Fraction(x) for x in start], [Fraction(0)] * 3
         for step, order in enumerate(path, 1):
             tokens = [contents[order[i]] + P[i] for i in range(3)]
-            output = sum(x**power for x in tokens)
-            loss_slope = Fraction(-1) / (1 + abs(output))
+            output = sum((x**power for x in tokens), Fraction(0))
+            loss_slope = -1 / (1 + abs(output))
             gradient = [loss_slope * power * x ** (power - 1) for x in tokens]
             memory = [(m + g) / 2 for m, g in zip(memory, gradient, strict=True)]
             P = [x - Fraction(1, step) * m / (1 + abs(m)) for x, m in zip(P, memory, strict=True)]

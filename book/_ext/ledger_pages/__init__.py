@@ -1,9 +1,9 @@
 """The ledger in the book: a badge under every statement, the table, and the graph.
 
 The ledger runs once a build; its results are kept in ``_build/ledger.json`` under the key that
-``build.py`` gives the notebook cache, and read back while that key stands.  A statement of a chapter
-without an entry, an entry that no chapter states, and an entry that is not proved are warnings,
-hence a failed build.
+``build.py`` gives the notebook cache, and read back while that key stands.  A statement without an
+entry, an entry that no chapter states, and an entry that is not proved are warnings, hence a failed
+build.
 
 * ``:::{ledger-table}`` lists every entry, with filters that a small script of this folder runs.
 * ``:::{ledger-graph}`` draws what rests on what, as inline SVG.
