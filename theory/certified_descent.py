@@ -97,9 +97,13 @@ class Certificate:
         state, sigma_A = self.state(step), ball(self.exact_setting().sigma_A)
         return min(sigma_A, state.gamma, key=lambda x: float(x.mid())) - state.rho
 
+    def final_loss(self) -> arb:
+        """The ball of the population loss at the last state."""
+        return _parse(self.loss)
+
     def error_bound(self) -> arb:
         """An upper bound on Pr[yF ≤ 0] at the last state: there log(1 + e^{−yF}) ≥ log 2."""
-        return _parse(self.loss) / arb(2).log()
+        return self.final_loss() / arb(2).log()
 
 
 def _fraction(number: arb) -> Fraction:
@@ -238,7 +242,7 @@ def check_step(certificate: Certificate, step: int) -> bool:
         now = certificate.state(step)
         moved, found = _image(certificate.exact_setting(), now, v, A, digits)
         if step == certificate.steps:
-            return bool(_parse(certificate.loss).contains(found.loss))
+            return bool(certificate.final_loss().contains(found.loss))
         following = certificate.state(step + 1)
         wanted = (following.alpha, following.gamma, following.rho)
         return all(bool(x.contains(y)) for x, y in zip(wanted, moved, strict=True))
