@@ -8,18 +8,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import flint
 import pytest
 import sympy as sp
+from docutils import nodes
+from docutils.utils import new_document
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from book._ext import ledger_pages
 from theory import ledger
 from theory.__main__ import app
-from theory.ledger import Entry, LedgerError, in_order, passed, run_ledger
+from theory.ledger import LedgerError, in_order, passed, run_ledger
 from theory.reduction import SYMBOLS, pair_counts
 from theory.reduction_proof import prove_reduction
 from theory.setting import Coefficients
@@ -50,18 +53,11 @@ runner = CliRunner()
 # ---------------------------------------------------------------- the ledger of the book
 
 
-@pytest.fixture(scope="module")
-def entries() -> list[Entry]:
-    return run_ledger()
-
-
-def test_the_whole_ledger_passes(entries: list[Entry]) -> None:
-    failing = {e.statement.id: e.status for e in entries if not passed([e])}
-    assert failing == {}
+def test_the_whole_ledger_passes_and_says_what_it_decided() -> None:
+    entries = run_ledger()
     assert [entry.statement for entry in entries] == list(STATEMENTS)
-
-
-def test_every_check_says_what_it_decided_and_how_much(entries: list[Entry]) -> None:
+    failing = [entry.record() for entry in entries if not passed([entry])]
+    assert failing == []
     counts = {"identities", "inequalities", "examples", "estimates"}
     for entry in entries:
         for run in entry.checks:
@@ -175,6 +171,21 @@ def test_a_wrong_formula_is_rejected(
     (entry,) = run_ledger([alone])
     assert entry.status == status
     assert not passed([entry])
+
+
+def test_a_certificate_that_fails_its_check_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dynamics, "TABLE", {"12-patches": dynamics.TABLE["12-patches"]})
+    (statement,) = (s for s in STATEMENTS if s.id == "thm-certified")
+    (row,) = statement.checks
+    assert row().verdict is Verdict.PROVED
+    stored = dynamics.certificate("12-patches")
+    middle, radius = stored.loss
+    widened = replace(stored, loss=["1" + middle.lstrip("-"), radius])
+    monkeypatch.setattr(dynamics, "certificate", lambda name: widened)
+    assert row().verdict is Verdict.REFUTED  # of the error bound: the digit changed is the first
+    monkeypatch.setattr(dynamics, "certificate", lambda name: stored)
+    monkeypatch.setattr(dynamics, "check_step", lambda certificate, step: False)
+    assert row().verdict is Verdict.UNDECIDED
 
 
 x = sp.Symbol("x", positive=True)
@@ -411,6 +422,67 @@ def test_the_build_complains_of_every_difference() -> None:
     assert ledger_pages.ledger_faults(held, {"def-term": "definition", "a": "theorem"}) == [
         "a is a theorem in its chapter, not a lemma"
     ]
+
+
+def app_with(folder: Path, held: dict[str, dict]) -> Any:
+    """As much of a Sphinx application as the handlers look at."""
+    return SimpleNamespace(
+        srcdir=folder,
+        config=SimpleNamespace(ledger_records=held),
+        env=SimpleNamespace(found_docs={"ledger"}),
+        builder=SimpleNamespace(get_relative_uri=lambda here, there: f"{there}.html"),
+    )
+
+
+def test_the_build_runs_the_ledger_once_for_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = []
+
+    def count() -> list:
+        runs.append(1)
+        return real([TERM])
+
+    real = run_ledger
+    monkeypatch.setattr(ledger, "run_ledger", count)
+    (tmp_path / "_build").mkdir()
+    for key, expected in (("", 1), ("", 2), ("a", 3), ("a", 3), ("b", 4), ("b", 4)):
+        (tmp_path / "_build" / "cache-key").write_text(key)
+        built = app_with(tmp_path, {})
+        ledger_pages.load_ledger(built)
+        assert built.config.ledger_records["def-term"]["status"] == "DEFINED"
+        assert len(runs) == expected, key
+
+
+def test_each_statement_gets_its_badge() -> None:
+    held = records(lemma("a", Verdict.PROVED, Verdict.PROVED, Verdict.SUPPORTED))
+    document = new_document("chapter")
+    document += nodes.admonition(label="a", realtype="lemma")
+    document += nodes.admonition(label="unknown", realtype="lemma")
+    document += nodes.math_block(label="a")
+    ledger_pages.add_badges(app_with(Path(), held), document, "chapter")
+    (badge,) = document.findall(nodes.reference)
+    assert badge["refuri"] == "ledger.html#ledger-a"
+    assert badge.astext() == "proved symbolic ×2, property"
+    assert badge.parent.parent is document[0]
+
+
+def test_the_table_holds_what_the_filters_ask_for() -> None:
+    held = records(TERM, lemma("a", Verdict.PROVED, Verdict.SUPPORTED, depends=("def-term",)))
+    row = ledger_pages.LedgerTable.row(held["a"])
+    assert row["ids"] == ["ledger-a"]
+    assert row["classes"] == ["status-proved", "kind-lemma", "check-property", "check-symbolic"]
+    menus = ledger_pages.LedgerTable.filters(list(held.values()))
+    assert set(re.findall(r'value="([\w-]+)"', menus)) == {
+        *("status-proved", "status-defined", "kind-lemma", "kind-definition"),
+        *("check-property", "check-symbolic"),
+    }
+
+
+def test_titles_keep_their_formulas() -> None:
+    found = ledger_pages._with_mathematics("Top-$C$ sets of $A$")
+    assert [type(node) for node in found] == [nodes.Text, nodes.math, nodes.Text, nodes.math]
+    assert [node.astext() for node in found] == ["Top-", "C", " sets of ", "A"]
 
 
 def test_the_graph_draws_each_entry_right_of_what_it_rests_on() -> None:

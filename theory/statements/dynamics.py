@@ -513,9 +513,9 @@ STATEMENTS = (
         id="thm-certified",
         kind="theorem",
         title="Certified descent",
-        text=r"""Gradient descent from the start to the step of each row of the table has the margin,
-            the loss and the error of that row: association at 12, 64 and 196 patches, and a
-            failure at $\sigma_A>0$.""",
+        text=r"""After the steps of each row of the table gradient descent has the margin, the loss
+            and the error of that row: association at 12, 64 and 196 patches, and a failure though
+            $\sigma_A>0$.""",
         hypotheses=("a row of the table", r"$\gamma^0=\rho^0=0$", r"$\tau=1$", "$p=3$"),
         depends=("def-descent", "prop-margin", "lem-loss-error", "prop-pieces"),
         paper="Theorem 4.1",

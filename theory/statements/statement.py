@@ -257,7 +257,9 @@ def certified(scope: str, *, required: bool = True) -> Callable[[Callable[..., A
                 if not lower > 0:
                     # A ball that reaches 0 from below or holds it says nothing against ≥.
                     verdict = Verdict.REFUTED if upper <= 0 else Verdict.UNDECIDED
-                    evidence = {"inequalities": count, "margin": float(lower), "fails": where}
+                    # JSON has no number for the end of a ball that is not finite.
+                    shown = float(lower) if abs(float(lower)) < float("inf") else None
+                    evidence = {"inequalities": count, "margin": shown, "fails": where}
                     return Finding(verdict, evidence)
             if not count:
                 return Finding(Verdict.UNDECIDED, {"inequalities": 0})
