@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 
 from theory.certificates import TABLE, certificate, path_of, run
 from theory.certified_descent import check_step, write_certificate
@@ -124,7 +124,7 @@ _COLOURS = {"PROVED": "green", "DEFINED": "blue", "SUPPORTED": "cyan", "UNDECIDE
 
 
 def _ledger_table(entries: Sequence[Entry]) -> Table:
-    table = Table("statement", "title", "status", "checks", "seconds")
+    table = Table(Column("statement", no_wrap=True), "title", "status", "checks", "seconds")
     for entry in entries:
         checks = ", ".join(
             each.check.kind if each.passed else f"{each.check.kind} {each.finding.verdict.value}"

@@ -186,6 +186,14 @@ def log_loss_floor_by_enumeration() -> Claims:
             yield where, of_posterior[prime], floor[prime]
 
 
+@symbolic("all p, t in (0, 1): −p log t − (1−p) log(1−t) is convex in t, and least at t = p")
+def posterior_is_the_best_guess() -> Claims:
+    p, t = sp.symbols("p t", positive=True)
+    loss = -p * sp.log(t) - (1 - p) * sp.log(1 - t)
+    yield "stationary at t = p", sp.simplify(loss.diff(t).subs(t, p)), sp.S.Zero
+    yield "curvature", loss.diff(t, 2), p / t**2 + (1 - p) / (1 - t) ** 2
+
+
 @symbolic("all images at 20 settings with C ≤ 10")
 def f_star_is_bayes() -> Claims:
     for setting, partition, samples in _cases():
@@ -282,7 +290,10 @@ STATEMENTS = (
         text=r"""$\Pr(y=1\mid X)=n_+/(n_++n_-)$; no rule errs less than $\frac12(1-P_0-P_1)$, and no
             function has a smaller log-loss than $\E\log(1+N_-/(1+N_+))$.""",
         depends=("asm-data", "prop-f-star"),
-        checks=(bayes_by_enumeration, log_loss_floor_by_enumeration),
+        checks=(
+            *(bayes_by_enumeration, log_loss_floor_by_enumeration),
+            posterior_is_the_best_guess,
+        ),
     ),
     Statement(
         id="cor-f-star-bayes",
