@@ -52,11 +52,11 @@ def test_every_step_is_proved_again(short):
 @pytest.mark.parametrize("step", [1, 3])
 @pytest.mark.parametrize("coefficient", [0, 1, 2])
 def test_one_changed_digit_is_not_proved(short, step, coefficient):
-    """The last kept digit of a midpoint moves the ball off the true state."""
+    """A digit above the radius moves the ball off the true state."""
     middle, _ = short.states[step][coefficient]
     digits, exponent = middle.split("e")
-    # The fourth digit from the end is ten to a thousand radii.
-    corrupted = changed(short, step, coefficient, 0, f"{int(digits) + 5000}e{exponent}")
+    # Radii have five digits or more before the places of the midpoint end.
+    corrupted = changed(short, step, coefficient, 0, f"{int(digits) + 10**6}e{exponent}")
     assert not (check_step(corrupted, step - 1) and check_step(corrupted, step))
 
 
@@ -96,6 +96,12 @@ def test_files_round_trip_and_broken_ones_are_named(short, tmp_path):
     assert read_certificate(file) == short
     file.write_text("{")
     with pytest.raises(ValueError, match="short.json is not a certificate"):
+        read_certificate(file)
+    write_certificate(short, file)
+    text = file.read_text()
+    place = text.rindex("7", 0, text.index("sha256"))
+    file.write_text(text[:place] + "8" + text[place + 1 :])
+    with pytest.raises(ValueError, match="its digest differs"):
         read_certificate(file)
     file.write_text(json.dumps({"steps": 3}))
     with pytest.raises(ValueError, match="short.json is not a certificate"):

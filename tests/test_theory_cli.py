@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from theory.__main__ import app
-from theory.certificates import path_of
+from theory.certificates import certificate, path_of
+from theory.certified_descent import write_certificate
 
 runner = CliRunner()
 
@@ -61,15 +64,30 @@ def test_check_proves_stored_steps_again():
     assert "1 of 1" in done.output
 
 
-def test_check_fails_on_a_corrupted_certificate(tmp_path, monkeypatch):
-    stored = json.loads(path_of("12-patches").read_text(encoding="utf-8"))
-    stored["states"][5][1][0] = stored["states"][6][1][0]
+def test_check_fails_where_a_step_is_not_proved(tmp_path, monkeypatch):
+    """A certificate that was written whole, and is false at its sixth step."""
+    stored = certificate("12-patches")
+    states = json.loads(json.dumps(stored.states))
+    states[5][1] = states[6][1]
+    false = tmp_path / "12-patches.json"
+    write_certificate(replace(stored, states=states), false)
+    monkeypatch.setattr("theory.certificates.path_of", lambda name: false)
+    draws = [int(np.random.default_rng(seed).permutation(21)[0]) for seed in range(60)]
+    for step, code in ((4, 1), (12, 0)):
+        done = invoke("check", "12-patches", "--steps", "1", "--seed", str(draws.index(step)))
+        assert done.exit_code == code
+        assert f"{1 - code} of 1" in done.output
+
+
+def test_check_refuses_a_corrupted_certificate(tmp_path, monkeypatch):
+    text = path_of("12-patches").read_text(encoding="utf-8")
     corrupted = tmp_path / "12-patches.json"
-    corrupted.write_text(json.dumps(stored), encoding="utf-8")
+    place = text.index("4", text.index("states"))
+    corrupted.write_text(text[:place] + "5" + text[place + 1 :], encoding="utf-8")
     monkeypatch.setattr("theory.certificates.path_of", lambda name: corrupted)
-    failed = invoke("check", "12-patches", "--steps", "21")
-    assert failed.exit_code == 1
-    assert "19 of 21" in failed.output
+    failed = invoke("check", "12-patches")
+    assert failed.exit_code == 2
+    assert "digest differs" in failed.output
 
 
 def test_unknown_certificates_are_named():

@@ -17,6 +17,7 @@ In: a setting, a first state, step sizes, all exact.  Out: a certificate.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable
@@ -248,10 +249,16 @@ def check_step(certificate: Certificate, step: int) -> bool:
         return all(bool(x.contains(y)) for x, y in zip(wanted, moved, strict=True))
 
 
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 def write_certificate(certificate: Certificate, file: Path) -> None:
-    """Write a certificate as JSON, whole or not at all."""
+    """Write a certificate as JSON, whole or not at all, with a digest of its content."""
+    content = asdict(certificate)
+    text = json.dumps({**content, "sha256": _digest(content)}, indent=1)
     partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(certificate), indent=1) + "\n", encoding="utf-8")
+    partial.write_text(text + "\n", encoding="utf-8")
     partial.replace(file)
 
 
@@ -261,12 +268,17 @@ def read_certificate(file: Path) -> Certificate:
     Raises
     ------
     ValueError
-        If the file is not a certificate.
+        If the file is not a certificate, or not what was written: one digit changed anywhere is
+        enough, also where no step that is checked again would show it.
     """
     try:
-        found = Certificate(**json.loads(file.read_text(encoding="utf-8")))
-    except (json.JSONDecodeError, TypeError) as error:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        digest = content.pop("sha256")
+        found = Certificate(**content)
+    except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"{file.name} is not a certificate: {error}") from error
+    if digest != _digest(content):
+        raise ValueError(f"{file.name} is not the certificate that was written: its digest differs")
     if len(found.digits) != len(found.states):
         raise ValueError(f"{file.name} is not a certificate: it lacks steps")
     return found
