@@ -13,7 +13,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
 NOTATION_HEADER = ["paper symbol", "code name", "shape", "units"]
-WITHOUT_CODE = {"notation", "api_theory", "api_numerics", "references"}
+WITHOUT_CODE = {"ledger", "notation", "api_theory", "api_numerics", "references"}
 
 
 def chapters() -> dict[str, str]:

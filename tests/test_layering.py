@@ -31,6 +31,8 @@ ROOMS = {
         ["population", "expectation", "enumeration", "quadrature", "quadrature_plan", "certified"],
         ["dynamics", "certified_descent"],
         ["certificates"],
+        ["statements"],
+        ["ledger"],
     ],
     "numerics": [
         ["data", "datasets", "photos"],

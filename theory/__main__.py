@@ -1,22 +1,29 @@
-"""The command line of the theory: exact trajectories in floats, and certified ones in balls."""
+"""The command line of the theory: exact paths, certified ones, and the ledger of statements."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import numpy as np
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 
 from theory.certificates import TABLE, certificate, path_of, run
 from theory.certified_descent import check_step, write_certificate
 from theory.dynamics import Trajectory, acts, gradient_descent
 from theory.setting import Coefficients, Setting
+
+if TYPE_CHECKING:
+    from theory.ledger import Entry
+
+_Item = TypeVar("_Item")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -29,8 +36,8 @@ def _number(text: str | float) -> float:
         raise typer.BadParameter(f"{text!r} is not a number such as 0.25 or 1/4") from error
 
 
-def _progress(sequence: range) -> Iterator[int]:
-    return iter(track(sequence, "steps", console=Console(stderr=True), transient=True))
+def _progress(sequence: Sequence[_Item]) -> Iterator[_Item]:
+    return iter(track(sequence, "working", console=Console(stderr=True), transient=True))
 
 
 def _fail(error: Exception) -> typer.Exit:
@@ -111,6 +118,53 @@ def iterate(
         except (OSError, ValueError) as error:
             raise _fail(OSError(f"cannot write {plot}: {error}")) from error
         console.print(f"drawn to {plot}")
+
+
+_COLOURS = {"PROVED": "green", "DEFINED": "blue", "SUPPORTED": "cyan", "UNDECIDED": "yellow"}
+
+
+def _ledger_table(entries: Sequence[Entry]) -> Table:
+    table = Table(Column("statement", no_wrap=True), "title", "status", "checks", "seconds")
+    for entry in entries:
+        checks = ", ".join(
+            each.check.kind if each.passed else f"{each.check.kind} {each.finding.verdict.value}"
+            for each in entry.checks
+        )
+        seconds = f"{sum(each.seconds for each in entry.checks):.2f}" if entry.checks else ""
+        status = f"[{_COLOURS.get(entry.status, 'red')}]{entry.status}[/]"
+        table.add_row(entry.statement.id, escape(entry.statement.title), status, checks, seconds)
+    return table
+
+
+@app.command()
+def ledger(
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON array, for programs.")] = False,
+    only: Annotated[
+        str | None, typer.Option(help="One statement; what it rests on is checked too.")
+    ] = None,
+) -> None:
+    """Run the checks of every statement of the book; exit code 1 if one does not pass."""
+    from theory.ledger import LedgerError, passed, run_ledger
+
+    try:
+        entries = run_ledger(only=only, progress=_progress)
+    except LedgerError as error:
+        raise _fail(error) from error
+    shown = [entry for entry in entries if only in (None, entry.statement.id)]
+    if as_json:
+        typer.echo(json.dumps([entry.record() for entry in shown], ensure_ascii=False, indent=1))
+    else:
+        console = Console()
+        console.print(_ledger_table(shown))
+        for entry in entries:
+            for each in (each for each in entry.checks if not each.passed):
+                text = f"{entry.statement.id}, {each.check.kind}: {dict(each.finding.evidence)}"
+                console.print(text, style="red", markup=False, highlight=False)
+        total = sum(each.seconds for entry in entries for each in entry.checks)
+        number = sum(len(entry.checks) for entry in entries)
+        console.print(f"{len(entries)} statements, {number} checks, {total:.0f} s")
+    if not passed(entries):
+        raise typer.Exit(1)
 
 
 @app.command()
