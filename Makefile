@@ -4,14 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help book test test-book lint figure bench clean distclean
+.PHONY: help book test test-book ledger lint figure bench clean distclean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book        build the book; prints the path of its first page"
 	@echo "make test        run the test suite"
 	@echo "make test-book   read the built book in a browser (needs chromium)"
-	@echo "make bench       time the exact gradient against Monte Carlo and autograd"
+	@echo "make bench       time the exact gradient and positional attention against the usual"
+	@echo "make ledger      every statement with its checks, run now"
 	@echo "make figure      draw the figure of the README"
 	@echo "make lint        ruff and mypy"
 	@echo "make clean       remove built files (make distclean: the environment too)"
@@ -31,11 +32,15 @@ test: $(READY)
 test-book: $(READY)
 	$(BIN)/python -m pytest -m book
 
+ledger: $(READY)
+	$(BIN)/python -m theory ledger
+
 figure: $(READY)
 	$(BIN)/python book/overview.py
 
 bench: $(READY)
 	$(BIN)/python benchmarks/gradient.py
+	$(BIN)/python benchmarks/positional.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
