@@ -151,7 +151,7 @@ def tuned_weights() -> Claims:
         U = sum(c * x for c, x in zip(weights, s.delta, strict=True))
         law[U][s.y < 0] += s.probability
     errors = [
-        sum(minus if U >= theta else plus for U, (plus, minus) in law.items()) for theta in law
+        sum(minus if theta <= U else plus for U, (plus, minus) in law.items()) for theta in law
     ]
     yield "by listing", min(errors), Fraction(61, 768)
     yield "of the code", monotone_error(weights, partition, _HALF), Fraction(61, 768)
@@ -324,9 +324,9 @@ STATEMENTS = (
         id="prop-3-1-literal",
         kind="proposition",
         title="Three counterexamples to the literal wording",
-        text=r"""With any $\varphi$ the weights $3^jw^\star$ give $g=f^\star$, and err at $\frac7{64}$ of
-            the images of $(3,2,\frac12)$; the plain sum errs at $\frac1{16}$ for $(2,2,\frac12)$, and
-            never against $f^\star$ if $C=q=1$ and $L$ is odd.""",
+        text=r"""With any $\varphi$ the weights $3^jw^\star$ give $g=f^\star$, with error
+            $\frac7{64}$ at $(3,2,\frac12)$; the plain sum has $\frac1{16}$ at $(2,2,\frac12)$,
+            and $0$ against $f^\star$ if $C=q=1$ and $L$ is odd.""",
         depends=("asm-data", "def-glm", "prop-f-star", "prop-bayes"),
         checks=(decoding_leaves_the_ties, the_plain_sum, less_than_one_eighth),
     ),
@@ -348,8 +348,9 @@ STATEMENTS = (
         id="thm-3-1-a",
         kind="theorem",
         title="Theorem A",
-        text=r"""Every invariant rule errs with probability at least $e_{\mathrm{inv}}$, the sign of $T$
-            attains it, and every rule errs at least so often on average over the partitions.""",
+        text=r"""An invariant rule errs with probability at least $e_{\mathrm{inv}}$, the
+            sign of $T$ attains it, and every rule errs at least so often on average over the
+            partitions.""",
         depends=("asm-data", "def-einv", "lem-einv", "def-invariant-rule"),
         paper="Theorem 3.1",
         relation="finite-size form",
@@ -359,7 +360,7 @@ STATEMENTS = (
         id="prop-tuned-weights",
         kind="proposition",
         title="Tuned weights beat every invariant rule",
-        text=r"""At $(3,2,\frac12)$ weights $2$ on one set and $3$ on the others err with probability
+        text=r"""At $(3,2,\frac12)$ weights $2$ on one set, $3$ on the others err with probability
             $\frac{61}{768}<\frac{69}{768}=e_{\mathrm{inv}}$.""",
         depends=("asm-data", "def-glm", "lem-einv"),
         checks=(tuned_weights, tuned_beat_invariant),
