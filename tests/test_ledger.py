@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import flint
+import numpy as np
 import pytest
 import sympy as sp
 from docutils import nodes
@@ -25,15 +26,18 @@ from theory.__main__ import app
 from theory.ledger import LedgerError, in_order, passed, run_ledger
 from theory.reduction import SYMBOLS, pair_counts
 from theory.reduction_proof import prove_reduction
-from theory.setting import Coefficients
+from theory.setting import Coefficients, Setting
 from theory.statements import (
     STATEMENTS,
     comparison,
     data,
     dynamics,
     expectation,
+    generalization,
     model,
+    no_association,
     symmetry,
+    transfer,
 )
 from theory.statements.statement import (
     Check,
@@ -153,7 +157,67 @@ PLANTED = [
     ("lem-loss-error", dynamics, "certified_expectation", tightened_loss, REFUTED),
     ("prop-minibatch", comparison, "population_gradient", scaled_gradient(1.5), CONTRADICTED),
     ("prop-margin", model, "is_associated", lambda A, p: True, REFUTED),
+    (
+        *("prop-3-1-literal", generalization, "f_star_error"),
+        lambda s: f_star_error(half_rate(s)),
+        REFUTED,
+    ),
+    ("thm-3-1-a", generalization, "invariant_error", lambda s: data.bayes_error(s), REFUTED),
+    (
+        *("lem-window", generalization, "window_probabilities"),
+        lambda q, n: windows(q, n + 1)[1:],
+        REFUTED,
+    ),
+    ("lem-lambda", generalization, "window_probabilities", lambda q, n: windows(q / 2, n), REFUTED),
+    # The bound without its term C.
+    (
+        *("thm-3-1-b", generalization, "monotone_bound"),
+        lambda s: monotone(s) + Fraction(s.C, 2 * s.L),
+        REFUTED,
+    ),
+    ("cor-3-1-eighth", generalization, "monotone_bound", lambda s: monotone(s) / 2, REFUTED),
+    (
+        *("prop-tuned-weights", generalization, "invariant_error"),
+        lambda s: data.bayes_error(s),
+        REFUTED,
+    ),
+    (
+        *("prop-3-2-obstruction", no_association, "_score"),
+        lambda A, p: score(A, p) - Fraction(1, p.C),
+        REFUTED,
+    ),
+    ("ex-3-2-norms", no_association, "_score", lambda A, p: Fraction(1, p.C), REFUTED),
+    (
+        *("thm-3-2-derangement", no_association, "set_derangement"),
+        lambda p, shift=1: np.arange(p.D),
+        REFUTED,
+    ),
+    ("thm-3-2-minimal", no_association, "minimal_gram", lambda p: 2 * gram(p), REFUTED),
+    ("lem-power", no_association, "power_tolerance", lambda s: 4 * tolerance(s), REFUTED),
+    ("thm-3-2", no_association, "hard_attention_error", lambda s: hard(half_rate(s)), REFUTED),
+    (
+        *("prop-5-1-step", transfer, "symmetric_weights"),
+        lambda p, a, g, r: [[a, *row[1:]] for row in symmetric(p, g, g, r)],
+        REFUTED,
+    ),
+    ("prop-5-1-average", transfer, "averaging_failure", lambda s, N: failure(s, N + 1), REFUTED),
+    ("thm-5-1-upper", transfer, "hard_attention_error", lambda s: -hard(s), REFUTED),
+    ("thm-5-1-frozen", transfer, "invariant_error", lambda s: 9 * data.invariant_error(s), REFUTED),
+    ("thm-5-1-boxes", transfer, "box_bound", lambda s, N: 3 * boxes(s, N), REFUTED),
+    ("thm-5-1-boxes", transfer, "empty_boxes", lambda L, N: empty(L, N + 1), REFUTED),
 ]
+
+
+def half_rate(setting: Setting) -> Setting:
+    return replace(setting, q=setting.q / 2)
+
+
+f_star_error, windows = generalization.f_star_error, generalization.window_probabilities
+monotone, score = generalization.monotone_bound, no_association._score
+gram = no_association.minimal_gram
+tolerance, hard = no_association.power_tolerance, no_association.hard_attention_error
+symmetric, failure = transfer.symmetric_weights, transfer.averaging_failure
+boxes, empty = transfer.box_bound, transfer.empty_boxes
 data_f_star, data_law = data.f_star, data.spurious_law
 beyond = expectation._beyond
 model_margin, symmetry_orbitals = model.margin, symmetry.orbitals

@@ -168,10 +168,10 @@ def _central(K: int) -> Fraction:
     return Fraction(math.comb(K, K // 2), 2**K)
 
 
-@symbolic("all coefficients 1, …, 4 up to five of them, three rates; closed windows at m ≤ 6")
+@symbolic("all coefficients 1, …, 4 up to five of them, three rates; closed windows")
 def windows_of_sums() -> Claims:
     for q in _RATES:
-        bound = window_probabilities(q, 6)
+        bound = window_probabilities(q, 5)
         for m in range(1, 6):
             for sizes in combinations_with_replacement(range(1, 5), m):
                 fullest = largest_window(sizes, q, 2 * sizes[0])
@@ -256,8 +256,8 @@ def monotone_models_err() -> Margins:
             yield f"{weights}, q = {q}", monotone_error(weights, partition, q) - bound
     bound, partition = monotone_bound(_setting(14, 2, Fraction(1))), Partition.contiguous(14, 2)
     yield "the bound says something at (14, 2, 1)", bound
-    for weights in ([1] * 28, [1, 2] * 14, [1] * 14 + [2] * 14, [3, 1, 0, 1] * 7):
-        yield f"{weights[:4]} …", monotone_error(weights, partition, Fraction(1)) - bound
+    for row in ([1] * 28, [1, 2] * 14, [1] * 14 + [2] * 14, [3, 1, 0, 1] * 7):
+        yield f"{row[:4]} …", monotone_error(row, partition, Fraction(1)) - bound
 
 
 @property_(

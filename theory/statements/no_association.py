@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import combinations_with_replacement, permutations, product
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -208,7 +209,7 @@ def tolerance_of_the_power() -> Claims:
 _SIZES = ((2, 1), (3, 1), (2, 2), (3, 2), (2, 3))
 
 
-def _pre_activations(weights: Sequence[Sequence[Fraction]], x: Sequence[int]) -> list[Fraction]:
+def _pre_activations(weights: Sequence[Sequence[Any]], x: Sequence[int]) -> list[Any]:
     """O_i of the network at v = w*, from the weights e^{A_ij/τ}."""
     D = len(x)
     return [D * sum(w * t for w, t in zip(row, x, strict=True)) / sum(row) for row in weights]
@@ -341,7 +342,7 @@ STATEMENTS = (
             $e_{\mathrm{hard}}$ lies between the errors of $f^\star$.""",
         hypotheses=(r"$\nu=0$", r"$v=\alpha w^\star$, $\alpha>0$", r"$C\le10$ in part 3"),
         depends=(
-            *("asm-data", "def-vit", "prop-flip", "prop-reduced", "lem-power"),
+            *("asm-data", "def-vit", "prop-flip", "prop-margin", "prop-reduced", "lem-power"),
             *("thm-3-2-derangement", "prop-f-star"),
         ),
         paper="Theorem 3.2",

@@ -6,7 +6,7 @@ all algorithms, both listed at small sizes in rational arithmetic.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import combinations_with_replacement, permutations, product
@@ -72,16 +72,16 @@ def average_along_the_feature() -> Claims:
 
 def _totals(setting: Setting, N: int) -> dict[int, Fraction]:
     """Law of Σ_n y_n Σ_j x_{n,j} over N images, from the list of all images."""
-    one: Counter[int] = Counter()
+    one: dict[int, Fraction] = defaultdict(Fraction)
     for s in enumerate_samples(Partition.contiguous(setting.L, setting.C), setting.q):
         one[s.y * sum(s.delta)] += s.probability
-    law: Counter[int] = Counter({0: Fraction(1)})
+    law = {0: Fraction(1)}
     for _ in range(N):
-        longer: Counter[int] = Counter()
+        longer: dict[int, Fraction] = defaultdict(Fraction)
         for (total, a), (k, b) in product(law.items(), one.items()):
             longer[total + k] += a * b
         law = longer
-    return dict(law)
+    return law
 
 
 @symbolic("all N ≤ 6 images at (2, 2), (3, 1), (3, 2), q = 1/4, 1/2, 1; the exponent")
@@ -122,13 +122,14 @@ def _first_step_error(setting: Setting, N: int, step: Fraction, noise: Fraction)
     patch = Fraction(1, 2**C)
     of_set = [(2 * k - C, comb(C, k) * patch) for k in range(C + 1)]
     # For y = 1, by the label flip, and the first set the signal one: sums of features by listing.
-    images: Counter[tuple[int, ...]] = Counter()
+    images: dict[tuple[int, ...], Fraction] = defaultdict(Fraction)
     partition = Partition.contiguous(L, C)
     for s in enumerate_samples(partition, setting.q):
         if s.y == 1 and s.signal == 0:
             sums = tuple(sum(s.delta[j] for j in members) for members in partition.sets)
             images[sums] += s.probability * 2 * L
-    scale = step * setting.nu * D * D / (2 * C)
+    nu = Fraction(setting.nu)
+    scale = step * nu * D * D / (2 * C)
     error = Fraction(0)
     for total, a in _totals(setting, N).items():
         for imbalance, b in signs if noise else [(0, Fraction(1))]:
@@ -138,7 +139,7 @@ def _first_step_error(setting: Setting, N: int, step: Fraction, noise: Fraction)
                     chance, F = a * b * c, Fraction(0)
                     for s_l, (k, weight) in zip(sums, seen, strict=True):
                         O = scale * (Fraction(total, N) * s_l + mean * k)
-                        F += C * (O**setting.p + setting.nu * O)
+                        F += C * (O**setting.p + nu * O)
                         chance *= weight
                     error += chance * (F <= 0)
     return error
