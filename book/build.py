@@ -10,6 +10,7 @@ emptied when anything they depend on has changed: the cache itself sees only the
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -59,7 +60,10 @@ def build(source: Path) -> Path:
     # gone would stay: start from nothing.
     shutil.rmtree(output / "html", ignore_errors=True)
     options = ["--all", "--warningiserror", "--nitpick", "--keep-going"]
-    finished = subprocess.run([command, "build", *options, str(source)], check=False)
+    # Chapters are small; on few or busy cores several threads only wait for one another.
+    environment = {"OMP_NUM_THREADS": "1", **os.environ}
+    arguments = [command, "build", *options, str(source)]
+    finished = subprocess.run(arguments, check=False, env=environment)
     if finished.returncode:
         sys.exit(finished.returncode)
     return output / "html" / "index.html"
