@@ -52,15 +52,18 @@ def build_vit(
     heads: int = 4,
     encoding_std: float = 0.002,
     seed: int = 0,
+    channels: int = 1,
+    mlp_ratio: float = 2.0,
+    kind: type[VisionTransformer] = VisionTransformer,
 ) -> VisionTransformer:
-    """Return a small ViT on grey images, with a class token and one learned encoding per patch.
+    """Return a small ViT, with a class token and one learned encoding per patch.
 
     Parameters
     ----------
     crop, patch : int
         Sides of an image and of a patch in pixels; ``patch`` divides ``crop``.
     classes : int
-        Number of photographs to tell apart.
+        Number of labels.
     width, depth, heads : int
         Dimension of a token, number of blocks, attention heads in each; ``heads`` divides
         ``width``.
@@ -69,6 +72,13 @@ def build_vit(
         training adds, and stays in the cosine as noise; at a tenth of it one sees what was learned.
     seed : int
         Of every initial weight; the global generator is left as it was.
+    channels : int
+        Colours of an image; grey ones have 1.
+    mlp_ratio : float
+        Hidden width of a block's perceptron, in units of ``width``.
+    kind : type
+        ``VisionTransformer``, or a class built like it, such as
+        :class:`~numerics.positional.vit.PositionalVisionTransformer`.
 
     Raises
     ------
@@ -82,6 +92,7 @@ def build_vit(
     torch.Size([1, 64, 64])
     """
     sizes = {"crop": crop, "patch": patch, "width": width, "depth": depth, "heads": heads}
+    sizes["channels"] = channels
     for name, value in sizes.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"build_vit.{name} = {value!r}: {name} must be an integer >= 1")
@@ -97,17 +108,21 @@ def build_vit(
         raise ValueError(
             f"build_vit.encoding_std = {encoding_std}: encoding_std must be a finite number > 0"
         )
+    if not (math.isfinite(mlp_ratio) and mlp_ratio > 0):
+        raise ValueError(
+            f"build_vit.mlp_ratio = {mlp_ratio}: mlp_ratio must be a finite number > 0"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = VisionTransformer(
+        model = kind(
             img_size=crop,
             patch_size=patch,
-            in_chans=1,
+            in_chans=channels,
             num_classes=classes,
             embed_dim=width,
             depth=depth,
             num_heads=heads,
-            mlp_ratio=2.0,
+            mlp_ratio=mlp_ratio,
             no_embed_class=True,
         )
         nn.init.normal_(_positions(model), std=encoding_std)

@@ -35,7 +35,7 @@ ROOMS = {
         ["ledger"],
     ],
     "numerics": [
-        ["data", "datasets", "photos"],
+        ["data", "gaussian", "datasets", "photos"],
         ["attention", "positional"],
         ["models"],
         ["association"],

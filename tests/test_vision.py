@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numerics import photos
 from numerics.experiments import figure_1a
 from numerics.photos import FLAT, PHOTOS, Crops, Region, bands, load_photo, train_and_test
+from numerics.positional import PositionalVisionTransformer
 from numerics.vision import (
     accuracy,
     build_vit,
@@ -273,6 +274,13 @@ def test_encodings_are_trained_per_patch_and_initial_weights_follow_the_seed():
     assert encodings(build_vit(**SMALL, encoding_std=0.5)).std() == pytest.approx(0.5, rel=0.2)
 
 
+def test_colour_images_and_positional_attention_are_a_matter_of_arguments():
+    model = build_vit(**SMALL, channels=3, mlp_ratio=4.0, kind=PositionalVisionTransformer)
+    assert isinstance(model, PositionalVisionTransformer)
+    assert model(torch.zeros(2, 3, 16, 16)).shape == (2, 3)
+    assert model.blocks[0].mlp.fc1.out_features == 4 * SMALL["width"]
+
+
 def test_patches_are_read_row_by_row():
     """An encoding's index is its patch's place, or every map in the figure would be scrambled."""
     model = build_vit(**SMALL)
@@ -341,6 +349,8 @@ def test_the_transform_reaches_the_network():
         ({"depth": 0}, "depth = 0: depth must be an integer >= 1"),
         ({"width": 16.0}, "width = 16.0: width must be an integer >= 1"),
         ({"classes": 1}, "classes = 1: classes must be"),
+        ({"channels": 0}, "channels = 0: channels must be an integer >= 1"),
+        ({"mlp_ratio": 0.0}, "mlp_ratio = 0.0: mlp_ratio must be"),
         ({"encoding_std": 0.0}, "encoding_std = 0.0: encoding_std must be"),
         ({"encoding_std": float("nan")}, "encoding_std = nan"),
     ],
