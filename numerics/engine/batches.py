@@ -32,15 +32,22 @@ class Batches(Protocol):
     def __call__(self, step: int, generator: torch.Generator, /) -> tuple[Tensor, Tensor]: ...
 
 
-def seed_of(*numbers: int) -> int:
-    """A seed below 2⁶³ for a tuple of integers ≥ 0; different tuples give unrelated seeds.
+#: What :func:`seed_of` gives seeds for: each draws independently of the others.
+USES = ("batch", "mix", "model", "order", "item")
+
+
+def seed_of(use: str, *numbers: int) -> int:
+    """A seed below 2⁶³ for one use and a tuple of integers ≥ 0; others give unrelated seeds.
 
     Examples
     --------
-    >>> seed_of(0, 1) == seed_of(0, 1) != seed_of(1, 0)
+    >>> seed_of("batch", 0, 1) == seed_of("batch", 0, 1)
     True
+    >>> len({seed_of("batch", 0, 1), seed_of("batch", 1, 0), seed_of("order", 0, 1)})
+    3
     """
-    high, low = np.random.SeedSequence(numbers).generate_state(2, np.uint32).tolist()
+    entropy = (USES.index(use), len(numbers), *numbers)
+    high, low = np.random.SeedSequence(entropy).generate_state(2, np.uint32).tolist()
     return (high << 31) ^ low
 
 
@@ -52,7 +59,7 @@ class _Seeded(Dataset):
 
     def __getitem__(self, place: tuple[int, int]) -> Any:
         position, index = place
-        seed = seed_of(self.seed, position)
+        seed = seed_of("item", self.seed, position)
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002  (what transforms of others draw from)
         torch.manual_seed(seed)
@@ -65,7 +72,7 @@ class DatasetBatches:
     def __init__(self, dataset: Dataset, batch: int, workers: int) -> None:
         self.dataset, self.batch, self.workers = dataset, batch, workers
         self.images = len(cast(Sized, dataset))
-        self.seed, self.rank, self.ranks = 0, 0, 1
+        self.seed, self.rank, self.ranks = -1, 0, 1  # not bound yet
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
         self._next = -1
         self._loaded: Iterator[Any] | None = None
@@ -90,7 +97,7 @@ class DatasetBatches:
         while position < places.stop:
             epoch, place = divmod(position, self.images)
             if epoch != self._epoch:
-                generator = torch.Generator().manual_seed(seed_of(self.seed, epoch))
+                generator = torch.Generator().manual_seed(seed_of("order", self.seed, epoch))
                 self._order = torch.randperm(self.images, generator=generator)
                 self._epoch = epoch
             found.append(self._order[place : place + places.stop - position])
@@ -104,6 +111,8 @@ class DatasetBatches:
             step += 1
 
     def __call__(self, step: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        if self.seed < 0:
+            raise ValueError("these batches have no seed yet: call bind(seed), as fit does")
         if isinstance(self.dataset, ImageSet):
             index = self._indices(self._places(step))
             return self.dataset.batch(index.to(self.dataset.pixels.device))
@@ -126,8 +135,9 @@ class DatasetBatches:
 def dataset_batches(dataset: Dataset, batch: int, *, workers: int | None = None) -> DatasetBatches:
     """Batches of a data set: a new random order of it each epoch, drawn from (seed, epoch).
 
-    The seed is that of the training.  A batch may reach from one epoch into the next, so every
-    image is seen once an epoch and no batch is short.
+    The seed is that of the training, which :func:`numerics.engine.fit` gives to the result by its
+    ``bind``; whoever wraps the result in another function binds it first.  A batch may reach from
+    one epoch into the next, so every image is seen once an epoch and no batch is short.
 
     Parameters
     ----------

@@ -133,9 +133,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         or content[len(_HEADER) + 64 : len(_HEADER) + 65] != b"\n"
     ):
         earlier = [other for other in list_checkpoints(path.parent) if other.name < path.name]
-        instead = (
-            f"resume from {earlier[-1]}" if earlier else "start again: there is no earlier one"
-        )
+        instead = f"resume from {earlier[-1]}" if earlier else "start again: none is earlier"
         raise CorruptCheckpointError(
             f"checkpoint {path} is damaged: its checksum is wrong; delete it to {instead}"
         )

@@ -41,6 +41,8 @@ from numerics.training import History
 
 __all__ = ["fit", "launch"]
 
+METRICS = "metrics.jsonl"
+
 Observe = Callable[[Any], Mapping[str, float]]
 
 # What Fabric says of itself at every start is no news.
@@ -108,9 +110,7 @@ class _Run:
         )
         self.average = None
         if config.ema is not None:
-            self.average = ModelEmaV3(
-                model, config.ema, use_warmup=True, foreach=fabric.device.type != "cpu"
-            )
+            self.average = ModelEmaV3(model, config.ema, use_warmup=True)
         self.mix = None
         if config.mixup or config.cutmix:
             if not hasattr(model, "num_classes"):
@@ -128,9 +128,7 @@ class _Run:
                 f"{fabric.world_size} devices times accumulate = {config.accumulate}"
             )
         if self.mix and part % 2:
-            raise ValueError(
-                f"batch = {config.batch}: mixup and cutmix need an even batch a device"
-            )
+            raise ValueError(f"batch = {config.batch}: mixup needs an even batch on each device")
         self.bound = hasattr(batches, "bind")
         self.batches = (
             batches.bind(config.seed, fabric.global_rank, fabric.world_size)
@@ -146,7 +144,7 @@ class _Run:
     def _batch(self, step: int) -> tuple[Tensor, Tensor]:
         """This device's part of the batch of a step; seeds the global generators for the step."""
         config, fabric = self.config, self.fabric
-        generator = torch.Generator(fabric.device).manual_seed(seed_of(config.seed, step))
+        generator = torch.Generator(fabric.device).manual_seed(seed_of("batch", config.seed, step))
         images, labels = self.batches(step, generator)
         part = config.batch // fabric.world_size
         expected = part if self.bound else config.batch
@@ -159,8 +157,8 @@ class _Run:
             mine = slice(fabric.global_rank * part, (fabric.global_rank + 1) * part)
             images, labels = images[mine], labels[mine]
         images, labels = images.to(fabric.device), labels.to(fabric.device)
-        np.random.seed(seed_of(config.seed, step, 1) % 2**32)  # noqa: NPY002  (timm's Mixup)
-        torch.manual_seed(seed_of(config.seed, step, 2, fabric.global_rank))
+        np.random.seed(seed_of("mix", config.seed, step) % 2**32)  # noqa: NPY002  (timm's Mixup)
+        torch.manual_seed(seed_of("model", config.seed, step, fabric.global_rank))
         if self.mix is not None:
             images, labels = self.mix(images.clone(), labels)
         return images, labels
@@ -168,6 +166,7 @@ class _Run:
     def gradient(self, step: int) -> tuple[float, float]:
         """Loss at the present weights, and norm of its gradient, which is left in the weights."""
         config, fabric = self.config, self.fabric
+        self.schedule.step_update(step)
         images, labels = self._batch(step)
         smoothing = 0.0 if self.mix else config.label_smoothing
         self.optimizer.zero_grad()
@@ -178,25 +177,25 @@ class _Run:
                 loss = nn.functional.cross_entropy(self.model(x), y, label_smoothing=smoothing)
                 fabric.backward(loss / config.accumulate)
             total += loss.detach() / config.accumulate
-        loss_everywhere = float(fabric.all_reduce(total, reduce_op="mean"))
-        norm = fabric.clip_gradients(
+        loss_everywhere: Any = fabric.all_reduce(total, reduce_op="mean")
+        norm: Any = fabric.clip_gradients(
             self.model,
             self.optimizer,
             max_norm=config.clip or math.inf,
             error_if_nonfinite=False,
         )
-        return loss_everywhere, float(norm)
+        return float(loss_everywhere), float(norm)
 
     def update(self, step: int) -> None:
         """Go from ``step`` to ``step`` + 1."""
-        self.schedule.step_update(step)
         self.optimizer.step()
         if self.average is not None:
             self.average.update(self.plain, step + 1)
 
-    def lr(self, step: int) -> float:
-        """Learning rate of the update that follows ``step``."""
-        return float(self.schedule._get_lr(step)[0])
+    @property
+    def lr(self) -> float:
+        """Learning rate of the update that comes next."""
+        return self.optimizer.param_groups[0]["lr"]
 
     def state(self) -> dict[str, Any]:
         return {
@@ -241,10 +240,11 @@ def _read(
 ) -> tuple[dict[str, Any] | None, str]:
     directory.mkdir(parents=True, exist_ok=True)
     checkpoints = list_checkpoints(directory)
-    if checkpoints and not resume:
+    if not resume and (checkpoints or (directory / METRICS).exists()):
+        last = checkpoints[-1].name if checkpoints else METRICS
         raise FileExistsError(
-            f"{directory} holds checkpoints, the last {checkpoints[-1].name}: resume it, or choose "
-            "another directory; nothing was overwritten"
+            f"{directory} holds {last} of a run: resume it, or choose another directory; nothing "
+            "was overwritten"
         )
     remove_leftovers(directory)
     if not checkpoints:
@@ -319,7 +319,7 @@ def fit(
         If an argument is out of range, or the checkpoint is damaged
         (:class:`CorruptCheckpointError`) or that of another run or model.
     FileExistsError
-        If ``directory`` holds checkpoints and ``resume`` is false.
+        If ``directory`` holds a run and ``resume`` is false.
     ArithmeticError
         When the loss or its gradient is no longer finite; it names the step, the learning rate and
         the last good checkpoint, which is left as it is.
@@ -333,10 +333,10 @@ def fit(
     >>> from numerics.vision import build_vit
     >>> digits = load_dataset("digits")
     >>> model = build_vit(crop=8, patch=2, classes=10, width=16, depth=1, heads=2)
-    >>> config = FitConfig(steps=40, batch=32, lr=3e-3)
-    >>> history = fit(model, dataset_batches(digits.train, 32), config, record_at=[0, 40])
+    >>> config = FitConfig(steps=100, batch=32, lr=1e-2)
+    >>> history = fit(model, dataset_batches(digits.train, 32), config, record_at=[0, 100])
     >>> history.steps, history["loss"][1] < history["loss"][0]
-    ([0, 40], True)
+    ([0, 100], True)
     """
     record = sorted(set(record_at))
     outside = [step for step in record if not 0 <= step <= config.steps]
@@ -379,7 +379,7 @@ def _loop(
 ) -> None:
     config, fabric = run.config, run.fabric
     first = fabric.is_global_zero
-    metrics = MetricsFile(folder / "metrics.jsonl", start) if folder and first else None
+    metrics = MetricsFile(folder / METRICS, start) if folder and first else None
 
     def save(step: int, finished: bool) -> str:
         path = ""
@@ -406,7 +406,7 @@ def _loop(
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise ArithmeticError(
                     f"the loss is {loss} and the norm of its gradient {norm} after {step} steps, "
-                    f"at learning rate {run.lr(step):.3g}: lower lr = {config.lr}; the last good "
+                    f"at learning rate {run.lr:.3g}: lower lr = {config.lr}; the last good "
                     f"checkpoint is {last or 'none: none was written yet'}"
                 )
             if step > start and step < config.steps and step % config.checkpoint_steps == 0:
@@ -418,7 +418,7 @@ def _loop(
                     row |= _observed(run, observe)
                 history.add(step, row)
             if metrics and (step in record or step % config.log_every == 0 or step == config.steps):
-                extra = {"lr": run.lr(step), "gradient": norm, "images_per_second": throughput}
+                extra = {"lr": run.lr, "gradient": norm, "images_per_second": throughput}
                 metrics.add({"step": step, **row, **extra})
             if step < config.steps:
                 run.update(step)
