@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator, Sized
+from collections.abc import Callable, Iterator, Sized
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from numerics.datasets import ImageSet
+from numerics.photos import Crops
 
-__all__ = ["Batches", "DatasetBatches", "dataset_batches", "seed_of"]
+__all__ = ["Batches", "DatasetBatches", "crop_batches", "dataset_batches", "seed_of"]
 
 
 class Batches(Protocol):
@@ -49,6 +50,36 @@ def seed_of(use: str, *numbers: int) -> int:
     entropy = (USES.index(use), len(numbers), *numbers)
     high, low = np.random.SeedSequence(entropy).generate_state(2, np.uint32).tolist()
     return (high << 31) ^ low
+
+
+def crop_batches(
+    crops: Crops,
+    batch: int,
+    transform: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+) -> Batches:
+    """Fresh random crops of photographs at every step, on the device of the photographs.
+
+    Parameters
+    ----------
+    crops : Crops
+    batch : int
+        Crops in one update.
+    transform : callable, optional
+        Applied to the images, with the generator they were drawn from.
+
+    Examples
+    --------
+    >>> from numerics.photos import train_and_test
+    >>> train, _ = train_and_test(["camera", "moon"], crop=16, count=4)
+    >>> crop_batches(train, 5)(0, torch.Generator())[0].shape
+    torch.Size([5, 1, 16, 16])
+    """
+
+    def batches(step: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        images, labels = crops.sample(batch, generator)
+        return (images if transform is None else transform(images, generator)), labels
+
+    return batches
 
 
 class _Seeded(Dataset):
