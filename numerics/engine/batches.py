@@ -135,6 +135,13 @@ class DatasetBatches:
             position += len(found[-1])
         return torch.cat(found)
 
+    def close(self) -> None:
+        """Stop the processes that read; a later call starts them again."""
+        # The iterator and its sampler hold each other, so it would not go by itself.
+        loaded, self._loaded, self._next = self._loaded, None, -1
+        if loaded is not None and self.workers:
+            loaded._shutdown_workers()  # type: ignore[attr-defined]
+
     def _from(self, step: int) -> Iterator[list[tuple[int, int]]]:
         while True:
             places = self._places(step)
@@ -148,6 +155,7 @@ class DatasetBatches:
             index = self._indices(self._places(step))
             return self.dataset.batch(index.to(self.dataset.pixels.device))
         if step != self._next or self._loaded is None:
+            self.close()
             self._loaded = iter(
                 DataLoader(
                     _Seeded(self.dataset, self.seed),

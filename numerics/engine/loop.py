@@ -28,7 +28,7 @@ from timm.scheduler import CosineLRScheduler
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from numerics.engine.batches import Batches, seed_of
+from numerics.engine.batches import Batches, DatasetBatches, seed_of
 from numerics.engine.checkpoint import (
     list_checkpoints,
     read_checkpoint,
@@ -129,12 +129,9 @@ class _Run:
             )
         if self.mix and part % 2:
             raise ValueError(f"batch = {config.batch}: mixup needs an even batch on each device")
-        self.bound = hasattr(batches, "bind")
-        self.batches = (
-            batches.bind(config.seed, fabric.global_rank, fabric.world_size)
-            if hasattr(batches, "bind")
-            else batches
-        )
+        self.batches = batches
+        if isinstance(batches, DatasetBatches):
+            self.batches = batches.bind(config.seed, fabric.global_rank, fabric.world_size)
 
     @property
     def result(self) -> Any:
@@ -147,13 +144,14 @@ class _Run:
         generator = torch.Generator(fabric.device).manual_seed(seed_of("batch", config.seed, step))
         images, labels = self.batches(step, generator)
         part = config.batch // fabric.world_size
-        expected = part if self.bound else config.batch
+        mine_alone = isinstance(self.batches, DatasetBatches)
+        expected = part if mine_alone else config.batch
         if len(images) != expected or len(labels) != expected:
             raise ValueError(
                 f"the batch of step {step} has {len(images)} images and {len(labels)} labels: "
                 f"config.batch = {config.batch} asks for {expected}"
             )
-        if not self.bound:
+        if not mine_alone:
             mine = slice(fabric.global_rank * part, (fabric.global_rank + 1) * part)
             images, labels = images[mine], labels[mine]
         images, labels = images.to(fabric.device), labels.to(fabric.device)
@@ -196,6 +194,10 @@ class _Run:
     def lr(self) -> float:
         """Learning rate of the update that comes next."""
         return self.optimizer.param_groups[0]["lr"]
+
+    def close(self) -> None:
+        if isinstance(self.batches, DatasetBatches):
+            self.batches.close()
 
     def state(self) -> dict[str, Any]:
         return {
@@ -357,8 +359,11 @@ def fit(
             history = History(state["history"]["steps"], state["history"]["columns"])
             start = state["step"]
         training = model.training
-        if state is None or not state["finished"]:
-            _loop(run, history, start, record, observe, folder, fixed, path, progress, label)
+        try:
+            if state is None or not state["finished"]:
+                _loop(run, history, start, record, observe, folder, fixed, path, progress, label)
+        finally:
+            run.close()
         if run.average is not None:
             model.load_state_dict(run.average.module.state_dict())
         model.train(training)
