@@ -70,20 +70,21 @@ class Config:
     runs: int = 16
     # Transfer: ``draws`` tasks a run, each with a feature of its own, at every number of images.
     images: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
-    draws: int = 4
+    draws: int = 6
     transfer_steps: int = 100
-    transfer_test: int = 5000
-    # The real ViTs, with the standard deviations of their encodings at the start.
+    transfer_test: int = 4000
+    # The real ViTs; of each kind the size of its encodings at the start and its learning rate.
     width: int = 32
     depth: int = 2
     heads: int = 4
     stock_std: float = 0.3
     positional_std: float = 0.1
-    vit_steps: int = 1500
+    stock_lr: float = 3e-3
+    positional_lr: float = 5e-3
+    vit_steps: int = 1600
     batch: int = 128
-    lr: float = 3e-3
     vit_test: int = 5000
-    vit_recorded: int = 16
+    vit_recorded: int = 17
     vit_runs: int = 4
     seed: int = 0
 
@@ -107,7 +108,19 @@ class Config:
 
 
 LIGHT = Config(
-    N=4000, N_test=5000, recorded=11, runs=4, images=(1, 4, 16, 64, 256), draws=2, vit_runs=0
+    L=6,
+    C=3,
+    q=0.4,
+    N=4000,
+    N_test=5000,
+    recorded=11,
+    runs=4,
+    images=(1, 2, 4, 16, 64, 256),
+    draws=2,
+    vit_steps=600,
+    vit_test=2000,
+    vit_recorded=11,
+    vit_runs=1,
 )
 
 
@@ -200,7 +213,12 @@ def _one_vit(
     history = fit(
         model,
         lambda step, generator: as_images(data.sample(config.batch, generator), config.L),
-        FitConfig(steps=config.vit_steps, batch=config.batch, lr=config.lr, seed=seed),
+        FitConfig(
+            steps=config.vit_steps,
+            batch=config.batch,
+            lr=getattr(config, f"{kind}_lr"),
+            seed=seed,
+        ),
         device=device,
         observe=lambda model: {
             "test_error": 1 - accuracy(model, images, labels),
