@@ -20,7 +20,12 @@ from numerics.structured_vit import (
     build_structured_vit,
     read_association,
 )
-from numerics.transfer import freeze_attention, own_set_attention, train_feature
+from numerics.transfer import (
+    compare_attentions,
+    freeze_attention,
+    own_set_attention,
+    train_feature,
+)
 from theory.partition import Partition
 from theory.setting import Setting
 
@@ -136,6 +141,17 @@ def test_without_association_the_order_of_the_patches_is_not_seen():
     train_feature(model, images, images, data.w_star, eta_v=0.02, steps=30)
     with torch.no_grad():
         torch.testing.assert_close(model(images.X), model(images.X[:, [3, 1, 0, 2]]))
+
+
+def test_attentions_are_compared_on_the_same_images_and_models_stay_as_they_are():
+    data, generator = make_data(d=4)
+    alike = {name: own_set_attention(SETTING, data.partition, 4) for name in ("one", "other")}
+    options = {"draws": 3, "test_images": 30, "eta_v": 0.02, "steps": 5}
+    found = compare_attentions(data, alike, (2, 7), generator=generator, **options)
+    assert found["one"] == found["other"]
+    assert [len(tasks) for tasks in found["one"]] == [3, 3]
+    assert len({task.alpha for tasks in found["one"] for task in tasks}) == 6
+    assert all(torch.equal(model.v, torch.zeros(4)) for model in alike.values())
 
 
 @pytest.mark.parametrize("d", [0, 1.5, True])
