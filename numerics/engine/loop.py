@@ -13,6 +13,7 @@ import logging
 import math
 import random
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from timm.data import Mixup
 from timm.optim import param_groups_weight_decay
 from timm.scheduler import CosineLRScheduler
@@ -61,6 +63,11 @@ def launch(
     With more than one device this starts the same command once for each of the others; every
     process goes on from here.  A single device may be numbered: ``"cuda:1"``.
 
+    Raises
+    ------
+    ValueError
+        If there are not so many devices.
+
     Examples
     --------
     >>> launch("cpu").world_size
@@ -68,13 +75,19 @@ def launch(
     """
     place = torch.device(device)
     numbered = [place.index] if place.index is not None and place.type != "cpu" else devices
-    fabric = Fabric(
-        accelerator=place.type,
-        devices=numbered,
-        num_nodes=machines,
-        strategy="ddp" if devices * machines > 1 else "auto",
-        precision=precision,  # type: ignore[arg-type]
-    )
+    for name, value in (("devices", devices), ("machines", machines)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"launch.{name} = {value!r}: {name} must be an integer >= 1")
+    try:
+        fabric = Fabric(
+            accelerator=place.type,
+            devices=numbered,
+            num_nodes=machines,
+            strategy="ddp" if devices * machines > 1 else "auto",
+            precision=precision,  # type: ignore[arg-type]
+        )
+    except MisconfigurationException as error:
+        raise ValueError(f"{devices} devices of kind {place.type}: {error}") from error
     fabric.launch()
     return fabric
 
@@ -361,7 +374,10 @@ def fit(
         training = model.training
         try:
             if state is None or not state["finished"]:
-                _loop(run, history, start, record, observe, folder, fixed, path, progress, label)
+                with warnings.catch_warnings():
+                    _loop(
+                        run, history, start, record, observe, folder, fixed, path, progress, label
+                    )
         finally:
             run.close()
         if run.average is not None:
@@ -400,6 +416,8 @@ def _loop(
         fabric.barrier()
         return path
 
+    # DDP finds fault with the layout of weights with a side of length 1; their values are right.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     run.model.train()
     began, done = time.perf_counter(), 0
     with progress_bar(progress and first) as bar:
