@@ -39,7 +39,7 @@ ROOMS = {
         ["attention", "positional"],
         ["models"],
         ["association"],
-        ["training", "vision"],
+        ["training", "transfer", "vision", "structured_vit"],
         ["engine"],
         ["experiments"],
         ["records"],
