@@ -235,7 +235,7 @@ PLANTED = [
     ("cor-conservation", symmetry, "symmetric_weights", lopsided, REFUTED),
     ("ex-transverse", symmetry, "_MOST", Fraction(52, 100), REFUTED),
     ("ex-transverse", symmetry, "_LEAST", Fraction(53, 100), REFUTED),
-    ("ex-hard-bayes", no_association, "hard_attention_error", lambda s: hard(half_rate(s)), REFUTED),
+    ("ex-hard-bayes", no_association, "bayes_error", lambda s: 2 * data.bayes_error(s), REFUTED),
     ("thm-3-2", no_association, "AttentionLevels", lambda a, g, r: levels(a, r, g), REFUTED),
     ("rem-gram", model, "certificate", lambda name: certificate("12-patches"), REFUTED),
     ("cor-nodes", expectation, "_sums", lambda x, c, P, K: sums(x, c, P, K - K // 4), REFUTED),

@@ -385,8 +385,8 @@ STATEMENTS = (
         id="prop-structured",
         kind="proposition",
         title="The data is spatially structured",
-        text=r"""With $f^\star$ the error is $\Pr[yf^\star\le0]$; no $\phi$ gives less than the Bayes
-            error; and contiguous sets merged in pairs serve for $f^\star$ as well.""",
+        text=r"""With $f^\star$ the error is $\Pr[yf^\star\le0]$; no $\phi$ gives less than the
+            Bayes error; and contiguous sets merged in pairs serve for $f^\star$ as well.""",
         hypotheses=(r"the errors in question are below $\frac12$",),
         depends=("asm-data", "def-structured", "def-f-star", "prop-f-star", "prop-bayes"),
         checks=(structure_of_the_data,),

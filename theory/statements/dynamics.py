@@ -142,7 +142,7 @@ def moments_of_the_start() -> Claims:
                     chosen = [p for p in pairs if bool(partition.same_set[p]) == (kind == 0)]
                     for name, f in (
                         ("x²x", lambda i, j, x=x: x[i] ** 2 * x[j]),
-                        ("Txx", lambda i, j, x=x, R=R: (C + R) * x[i] * x[j]),
+                        ("Txx", lambda i, j, x=x, T=C + R: T * x[i] * x[j]),
                         ("x", lambda i, j, x=x: x[j]),
                     ):
                         mean = sp.Rational(sum(f(i, j) for i, j in chosen), len(chosen))
@@ -348,14 +348,16 @@ def sign_of_the_drive() -> Claims:
 
 @symbolic("all T and b, p = 3, 5, 7, 9: the parts, and their powers of T and b; counts for n ≤ 6")
 def parts_of_the_increment() -> Claims:
-    T, b, x = sp.symbols("T b x")
+    T, b = sp.symbols("T b")
     for p in (3, 5, 7, 9):
         odd = ((T + b) ** (p - 1) - (T - b) ** (p - 1)) / 2
         even = ((T + b) ** (p - 1) + (T - b) ** (p - 1)) / 2 - T ** (p - 1)
         for value in (1, 0, -1):
             left = (T + b) ** (p - 1) - (T + b * value) ** (p - 1)
-            yield f"increment at x = {value}, p = {p}", left, odd * (1 - value) + even * (
-                1 - value**2
+            yield (
+                f"increment at x = {value}, p = {p}",
+                left,
+                odd * (1 - value) + even * (1 - value**2),
             )
         # Every term of O has odd powers, every term of E even ones, with positive coefficients.
         for part, parity in ((odd, 1), (even, 0)):
@@ -408,9 +410,7 @@ def _two_velocities(setting: Setting, alpha: Any, b: Any, number: Any, sig: Any)
         weight = orders * half[plus + minus] * none[zero] * sig(F)
         rise += weight * sum((k * slope[T, x] for x, k in in_image.items()), number(0)) / alpha
         odd, even = parts[T]
-        gap += weight * (
-            odd * ((n - R) ** 2 - zero - 4 * minus) + even * (zero * (n - R - 1))
-        )
+        gap += weight * (odd * ((n - R) ** 2 - zero - 4 * minus) + even * (zero * (n - R - 1)))
     return rise, p * kappa**p * C / (tau * D * n * (n - 1)) * gap
 
 

@@ -503,8 +503,8 @@ STATEMENTS = (
         id="cor-nodes",
         kind="corollary",
         title="How many nodes",
-        text=r"""For $x\ge-B$ the midpoint sum without pole terms is within $\epsilon$ of $\sig(-x)$,
-            with $P=2\log\frac3\epsilon+B$, $cP=\log\frac3\epsilon$ and
+        text=r"""For $x\ge-B$ the midpoint sum without pole terms is within $\epsilon$ of
+            $\sig(-x)$, with $P=2\log\frac3\epsilon+B$, $cP=\log\frac3\epsilon$ and
             $K\ge\frac P{2\pi^2}(cB+\log\frac7{\pi\epsilon})$ nodes.""",
         hypotheses=(r"$B\ge0$", r"$0<\epsilon\le\frac12$"),
         depends=("prop-pieces",),
