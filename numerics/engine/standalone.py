@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import numerics.positional  # noqa: F401  (its models join timm's)
 from numerics.datasets import ImageSet, Splits, load_dataset
-from numerics.engine.batches import dataset_batches
+from numerics.engine.batches import dataset_batches, usual_workers
 from numerics.engine.checkpoint import write_atomically
 from numerics.engine.config import FitConfig
 from numerics.engine.loop import fit
@@ -99,7 +99,7 @@ def measured_accuracy(model: nn.Module, dataset: Dataset, *, batch: int = 256) -
     True
     """
     device = next(model.parameters()).device
-    workers = 0 if isinstance(dataset, ImageSet) else 4
+    workers = 0 if isinstance(dataset, ImageSet) else usual_workers()
     # With a generator of its own: else the loader draws from the global one.
     loader = DataLoader(dataset, batch, num_workers=workers, generator=torch.Generator())
     right = count = 0
