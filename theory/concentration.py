@@ -16,6 +16,7 @@ In: a setting, a state, N, d, σ, δ.  Out: exact moments of one image, bounds o
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
@@ -24,7 +25,7 @@ import numpy as np
 from scipy.special import expit
 
 from theory.enumeration import configurations
-from theory.reduction import attention_levels, set_terms
+from theory.reduction import AttentionLevels, attention_levels, set_terms
 from theory.setting import Coefficients, Setting
 
 __all__ = [
@@ -38,9 +39,8 @@ __all__ = [
     "gap_bound",
     "gradient_moments",
     "images_for_association",
+    "listed_moments",
 ]
-
-MOST_IMAGES = 2**120
 
 
 def _count(name: str, value: object, least: int) -> int:
@@ -59,12 +59,12 @@ def _probability(name: str, value: object) -> float:
 class Moments:
     """Mean, variance and range of one number that an image gives.
 
-    ``largest`` bounds |value − mean| over all images.
+    ``largest`` bounds |value − mean| over all images.  Floats, or Fractions where exact.
     """
 
-    mean: float
-    variance: float
-    largest: float
+    mean: Any
+    variance: Any
+    largest: Any
 
 
 @dataclass(frozen=True)
@@ -88,47 +88,47 @@ class GradientMoments:
     noise: Moments
 
 
-def _patches(setting: Setting, alpha: float, levels: Any, plus: Any, minus: Any, T: float) -> tuple:
-    """Of sets of type (plus, minus) at total T: σ'(O), O, and how many patches, by feature."""
-    p, nu, c = setting.p, float(setting.nu), alpha * setting.D
-    s = plus - minus
-    found = []
-    for delta, number in ((1, plus), (-1, minus), (0, setting.C - plus - minus)):
-        O = c * (levels.Lambda * delta + levels.Gamma * (s - delta) + levels.Xi * (T - s))
-        found.append((delta, number, O, p * O ** (p - 1) + nu))
-    return c, found
-
-
 class _Sums:
     """Σ probability × value and × value², and the extremes, gathered piece by piece."""
 
     def __init__(self) -> None:
-        self.mean = self.square = 0.0
-        self.low, self.high = math.inf, -math.inf
+        self.mean: Any = 0
+        self.square: Any = 0
+        self.ends: list[Any] = []
 
-    def add(self, weight: Any, mean: Any, square: Any, low: Any, high: Any) -> None:
-        self.mean += float(weight @ mean)
-        self.square += float(weight @ square)
-        self.low, self.high = min(self.low, float(low)), max(self.high, float(high))
+    def add(self, weight: Any, mean: Any, square: Any, values: Any = None) -> None:
+        """Conditional means of a value and of its square; ``values``: all it takes, if not one."""
+        self.mean += weight @ mean
+        self.square += weight @ square
+        values = mean if values is None else values
+        self.ends += [values.min(), values.max()]
 
     def moments(self) -> Moments:
-        variance = max(self.square - self.mean**2, 0.0)
-        return Moments(self.mean, variance, max(self.high - self.mean, self.mean - self.low))
+        variance = max(self.square - self.mean**2, 0 * self.mean)
+        largest = max(max(self.ends) - self.mean, self.mean - min(self.ends))
+        return Moments(self.mean, variance, largest)
 
 
-def gradient_moments(setting: Setting, state: Coefficients) -> GradientMoments:
-    """Exact moments of the gradient of one image, by listing the configurations of a small setting.
+def listed_moments(
+    setting: Setting,
+    alpha: Any,
+    levels: AttentionLevels,
+    factor: Callable[[Any], Any],
+    *,
+    number: Callable[[Any], Any] = float,
+) -> GradientMoments:
+    """Moments of −factor(F) ∂F and of W over the configurations of a small setting, label +1.
 
     Parameters
     ----------
     setting : Setting
         With C ≥ 2, so that there are entries inside sets.
-    state : Coefficients
-
-    Returns
-    -------
-    GradientMoments
-        In float64; the mean of ``alpha``, ``gamma``, ``rho`` is the population gradient.
+    alpha : float or Fraction
+    levels : AttentionLevels
+    factor : callable
+        In place of sig(−F); takes and returns an array.
+    number : callable
+        ``float``, or ``Fraction`` for exact moments of a rational ``factor``.
 
     Raises
     ------
@@ -136,6 +136,79 @@ def gradient_moments(setting: Setting, state: Coefficients) -> GradientMoments:
         If C = 1.
     ArithmeticError
         If there are too many configurations to list.
+    """
+    C, D, p = setting.C, setting.D, setting.p
+    if C < 2:
+        raise ValueError(f"Setting.C = {C}: C must be >= 2, or no entry of A is inside a set")
+    kind = float if number is float else object
+    nu, tau, c = number(setting.nu), number(setting.temperature), alpha * D
+    n_plus, n_minus, count, probability = configurations(replace(setting, q=number(setting.q)))
+    # The signal set is one more type, of which there is one set.
+    plus, minus = (np.append(n, x).astype(kind) for n, x in ((n_plus, C), (n_minus, 0)))
+    kinds = {1: plus, -1: minus, 0: C - plus - minus}
+    set_sum, set_size = plus - minus, plus + minus
+    count = np.hstack([count, np.ones((len(count), 1), dtype=count.dtype)])
+    total = count @ np.append(n_plus - n_minus, C)
+    sums = {name: _Sums() for name in ("alpha", "gamma", "rho", "noise")}
+    for T in np.unique(total):
+        here, T = total == T, number(int(T))
+        sets, weight = count[here].astype(kind), probability[here]
+        terms = set_terms(setting, alpha, levels, plus, minus, T, number=number)
+        sig = factor(sets @ terms.F)
+        slope_alpha = -sig * (sets @ terms.alpha)
+        sums["alpha"].add(weight, slope_alpha, slope_alpha**2)
+
+        O, slope = {}, {}
+        for x in kinds:
+            near = levels.Lambda * x + levels.Gamma * (set_sum - x)
+            O[x] = c * (near + levels.Xi * (T - set_sum))
+            slope[x] = p * O[x] ** (p - 1) + nu
+
+        # g_ij of a patch i with feature x: sums over j of c x_j − O_i and of its square.
+        size = (sets @ set_size)[:, None]
+        for name, level, inside in (("gamma", levels.Gamma, True), ("rho", levels.Xi, False)):
+            first, second, values = 0, 0, []
+            pairs = D * (C - 1) if inside else D * (D - C)
+            for x, own in kinds.items():
+                if inside:
+                    others, sum_, nonzero = C - 1, set_sum - x, set_size - abs(x)
+                else:
+                    others, sum_, nonzero = D - C, T - set_sum, size - set_size
+                first = first + sets @ (own * slope[x] * (c * sum_ - others * O[x]))
+                square = c * c * nonzero - 2 * c * sum_ * O[x] + others * O[x] ** 2
+                second = second + (sets * (own * slope[x] ** 2 * square)).sum(axis=1)
+                for z, of_kind in kinds.items():
+                    # The values at pairs that there are: i in a set at hand, and j beside it.
+                    seen = of_kind - (x == z) if inside else (sets @ of_kind)[:, None] - of_kind
+                    there = (sets > 0) & (own > 0) & (seen > 0)
+                    values.append((sig[:, None] * (slope[x] * (O[x] - c * z)))[there])
+            unit = level / tau
+            sums[name].add(
+                weight,
+                -sig * first * unit / pairs,
+                sig**2 * second * unit**2 / pairs,
+                np.concatenate(values) * unit,
+            )
+
+        # h_j = near_j + Ξ U: what patch j has of its own set, and its share of all σ'(O_i).
+        of_set = sum(own * slope[x] for x, own in kinds.items())
+        near = {
+            x: (levels.Lambda - levels.Gamma) * slope[x] + (levels.Gamma - levels.Xi) * of_set
+            for x in kinds
+        }
+        U = levels.Xi * (sets @ of_set)
+        line = sets @ sum(own * near[x] for x, own in kinds.items())
+        square = sets @ sum(own * near[x] ** 2 for x, own in kinds.items())
+        W = sig**2 * D**2 * (square + 2 * U * line + D * U**2)
+        sums["noise"].add(weight, W, W**2)
+    return GradientMoments(**{name: s.moments() for name, s in sums.items()})
+
+
+def gradient_moments(setting: Setting, state: Coefficients) -> GradientMoments:
+    """Moments of the gradient of one image at a state, in float64, by listing a small setting.
+
+    The means of ``alpha``, ``gamma`` and ``rho`` are the population gradient.  Raises as
+    :func:`listed_moments`.
 
     Examples
     --------
@@ -146,69 +219,8 @@ def gradient_moments(setting: Setting, state: Coefficients) -> GradientMoments:
     >>> abs(moments.gamma.mean - exact.gamma) < 1e-14, moments.gamma.variance > 0
     (True, True)
     """
-    C, D = setting.C, setting.D
-    if C < 2:
-        raise ValueError(f"Setting.C = {C}: C must be >= 2, or no entry of A is inside a set")
-    levels, alpha, tau = attention_levels(setting, state), float(state.alpha), setting.temperature
-    n_plus, n_minus, count, probability = configurations(replace(setting, q=float(setting.q)))
-    # The signal set is one more type, of which there is one set.
-    plus, minus = np.append(n_plus, C) * 1.0, np.append(n_minus, 0) * 1.0
-    count = np.hstack([count, np.ones((len(count), 1), dtype=count.dtype)])
-    total = count @ (plus - minus).astype(np.intp)
-    sums = {name: _Sums() for name in ("alpha", "gamma", "rho", "noise")}
-    for T in np.unique(total):
-        here = total == T
-        number, weight = count[here] * 1.0, probability[here]
-        terms = set_terms(setting, alpha, levels, plus, minus, float(T), number=float)
-        sig = expit(-(number @ terms.F))
-        c, patches = _patches(setting, alpha, levels, plus, minus, float(T))
-
-        g = -sig * (number @ terms.alpha)
-        sums["alpha"].add(weight, g, g * g, g.min(), g.max())
-
-        # Entries A_ij with i in a set of type t: the sum over j of (c x_j − O_i) and of its square.
-        nonzero = number @ (plus + minus)
-        for name, level, inside in (("gamma", levels.Gamma, True), ("rho", levels.Xi, False)):
-            first = second = np.zeros(len(number))
-            low, high = np.inf, -np.inf
-            for delta, own, O, slope in patches:
-                if inside:
-                    k, k_sum, k_nonzero = C - 1.0, plus - minus - delta, plus + minus - abs(delta)
-                else:
-                    k, k_sum = D - C * 1.0, T - (plus - minus)
-                    k_nonzero = nonzero[:, None] - (plus + minus)
-                line = c * k_sum - k * O
-                square = c * c * k_nonzero - 2 * c * O * k_sum + k * O * O
-                first = first + number @ (own * slope * line)
-                second = second + (number * (own * slope**2 * square)).sum(axis=1)
-                for x in (1, -1, 0):
-                    # Which patches there are to look at from this one.
-                    of_kind = {1: plus, -1: minus, 0: C - plus - minus}[x]
-                    if inside:
-                        seen = np.broadcast_to(of_kind - (x == delta) > 0, number.shape)
-                    else:
-                        seen = (number @ of_kind)[:, None] - of_kind > 0
-                    there = seen & (own > 0) & (number > 0)
-                    values = -sig[:, None] * (slope * (c * x - O))
-                    low = min(low, values[there].min(initial=np.inf))
-                    high = max(high, values[there].max(initial=-np.inf))
-            pairs = D * (C - 1) if inside else D * (D - C)
-            unit = float(level / tau)
-            first, second = -sig * first * unit / pairs, sig**2 * second * unit**2 / pairs
-            sums[name].add(weight, first, second, low * unit, high * unit)
-
-        # h_j = near_j + Ξ U: what patch j has of its own set, and a share of all σ'(O_i).
-        slopes = sum(own * slope for _, own, _, slope in patches)
-        near = [
-            (own, (levels.Lambda - levels.Gamma) * slope + (levels.Gamma - levels.Xi) * slopes)
-            for _, own, _, slope in patches
-        ]
-        line = number @ sum(own * h for own, h in near)
-        square = number @ sum(own * h * h for own, h in near)
-        U = levels.Xi * (number @ slopes)
-        W = sig**2 * D**2 * (square + 2 * U * line + D * U * U)
-        sums["noise"].add(weight, W, W * W, W.min(), W.max())
-    return GradientMoments(**{name: s.moments() for name, s in sums.items()})
+    levels = attention_levels(setting, state)
+    return listed_moments(setting, float(state.alpha), levels, lambda F: expit(-F))
 
 
 def bernstein_radius(moments: Moments, N: int, s: float) -> float:
@@ -219,7 +231,7 @@ def bernstein_radius(moments: Moments, N: int, s: float) -> float:
     >>> bernstein_radius(Moments(mean=0.0, variance=1.0, largest=3.0), N=100, s=2.0)
     0.22
     """
-    return math.sqrt(2 * moments.variance * s / N) + moments.largest * s / (3 * N)
+    return math.sqrt(2 * float(moments.variance) * s / N) + float(moments.largest) * s / (3 * N)
 
 
 def chi_radius(dimension: int, s: float) -> float:
