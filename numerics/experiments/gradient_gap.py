@@ -53,7 +53,7 @@ class Config:
     d: int = 64
     sizes: tuple[int, ...] = (100, 316, 1000, 3162, 10_000, 31_623, 100_000)
     dimensions: tuple[int, ...] = (2, 4, 16, 64, 256, 1024)
-    omegas: tuple[float, ...] = (0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+    omegas: tuple[float, ...] = (0.0, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
     runs: int = 12
     seed: int = 0
 
