@@ -30,7 +30,7 @@ ROOMS = {
         ["start"],
         ["population", "expectation", "enumeration", "quadrature", "quadrature_plan", "certified"],
         ["dynamics", "certified_descent"],
-        ["concentration", "perturbation"],
+        ["image_law", "concentration", "perturbation"],
         ["certificates"],
         ["statements"],
         ["ledger"],

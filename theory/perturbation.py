@@ -24,8 +24,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.concentration import chi_radius, event_count, gap_at, gradient_moments
+from theory.concentration import chi_radius, event_count, gap_at
 from theory.dynamics import Trajectory
+from theory.image_law import gradient_law
 from theory.partition import Partition
 from theory.reduction import attention_levels
 from theory.setting import Coefficients, Setting
@@ -180,7 +181,8 @@ def path_bound(
     D = setting.D
     noise_std = 1 / math.sqrt(d) if noise_std is None else float(noise_std)
     events = max(steps, 1) * event_count(setting) + N * D + 2 * D * (D - 1) + 1
-    s = math.log(events / failure)
+    # Half of δ is left to images that are rare at one of the states.
+    s, rare = math.log(2 * events / failure), failure / (8 * N * max(steps, 1))
     K = patch_length(d, noise_std, s)
     eta = np.array([eta_A, eta_v])
     bounds = np.full((steps + 1, 2), math.inf)
@@ -192,7 +194,7 @@ def path_bound(
         if t == steps:
             break
         M = lipschitz_matrix(setting, path.state(t), K, *map(float, now))
-        gap = gap_at(gradient_moments(setting, path.state(t)), N, d, noise_std, s)
+        gap = gap_at(gradient_law(setting, path.state(t)), N, d, noise_std, s, rare)
         with np.errstate(over="ignore", invalid="ignore"):
             now = now + eta * (M @ now + np.array([gap.A, gap.v]))
     return PathBound(A=bounds[:, 0], v=bounds[:, 1], margin=path.margin)

@@ -18,12 +18,8 @@ import sympy as sp
 from hypothesis import strategies as st
 
 from theory.certified import ball, certified_expectation
-from theory.concentration import (
-    gap_bound,
-    gradient_moments,
-    images_for_association,
-    listed_moments,
-)
+from theory.concentration import gap_bound, images_for_association
+from theory.image_law import gradient_law, listed_gradients
 from theory.model import enumerate_samples
 from theory.partition import Partition, is_associated, margin
 from theory.perturbation import lipschitz_matrix, small_start_bound
@@ -111,17 +107,17 @@ def _levels(L: int, C: int) -> AttentionLevels:
 def _rational_moments(setting: Setting) -> Any:
     phi = np.frompyfunc(rational_sigmoid, 1, 1)
     levels = _levels(setting.L, setting.C)
-    return listed_moments(setting, _ALPHA, levels, phi, number=Fraction)
+    return listed_gradients(setting, _ALPHA, levels, phi, number=Fraction).moments()
 
 
-@symbolic("means, second moments, ranges and W, over all images at (2, 2), q = 1/3 and 1, p = 3, 5")
+@symbolic("means, second moments, ranges and W, over all images at (2, 2), q = 1/3 and 1, p = 3")
 def moments_by_listing() -> Claims:
     partition = Partition((0, 1, 1, 0))
     D, same = 4, partition.same_set
     weights = symmetric_weights(partition, *_WEIGHTS)
     # One more pixel for each patch: ∂F/∂v there is D h_j.
     v = [_ALPHA, *[Fraction(0)] * D]
-    for q, p in ((Fraction(1, 3), 3), (Fraction(1), 3), (Fraction(1, 3), 5)):
+    for q, p in ((Fraction(1, 3), 3), (Fraction(1), 3)):
         found: dict[str, list[tuple[Fraction, Fraction]]] = {}
         for image in enumerate_samples(partition, q):
             X = [[Fraction(x), *(Fraction(j == k) for k in range(D))]
@@ -211,7 +207,7 @@ def _symmetric_logits(partition: Partition, setting: Setting, state: Coefficient
     return symmetric_weights(partition, setting.sigma_A, state.gamma, state.rho)
 
 
-@certified("(2, 2), N = 1, 2, 4, 6, eight values of s: the exact probability of each kind of gap")
+@certified("(2, 2), N = 1, 2, 5, all images and without the rarest: the exact law of each gap")
 def gaps_are_below() -> Margins:
     partition = Partition.contiguous(2, 2)
     A = _symmetric_logits(partition, _SMALL, _STATE)
@@ -223,12 +219,22 @@ def gaps_are_below() -> Margins:
             atom = value.str(12, radius=False)
             chance, hull = laws[name].get(atom, (Fraction(0), value))
             laws[name][atom] = chance + image.probability, hull.union(value)
-    for name, law in laws.items():
-        atoms = list(law.values())
+    levels = [Fraction(k, 4) for k in (3, 4, 5, 6, 8, 10, 12, 16)]
+    for (name, law), rare in product(laws.items(), (Fraction(0), Fraction(1, 20))):
+        atoms = sorted(law.values(), key=lambda atom: -abs(float(atom[1])))
         mean = sum((ball(w) * x for w, x in atoms), flint.arb(0))
-        variance = sum((ball(w) * (x - mean) ** 2 for w, x in atoms), flint.arb(0))
-        largest = max((abs(x - mean) for _, x in atoms), key=float)
-        for N in (1, 2, 4, 6):
+        lost = Fraction(0)
+        cut = []
+        for w, x in atoms:
+            lost += w
+            cut.append((w, x if lost > rare else flint.arb(0)))
+        left_out = sum((w for (w, x), (_, z) in zip(atoms, cut, strict=True) if z is not x),
+                       Fraction(0))  # fmt: skip
+        centre = sum((ball(w) * x for w, x in cut), flint.arb(0))
+        variance = sum((ball(w) * (x - centre) ** 2 for w, x in cut), flint.arb(0))
+        largest = max((abs(x - centre) for _, x in cut), key=float)
+        shift = abs(mean - centre)
+        for N in (1, 2, 5):
             sums = []
             for chosen in combinations_with_replacement(range(len(atoms)), N):
                 ways, chance, total = factorial(N), Fraction(1), flint.arb(0)
@@ -237,10 +243,11 @@ def gaps_are_below() -> Margins:
                 for k in chosen:
                     chance, total = chance * atoms[k][0], total + atoms[k][1]
                 sums.append((ways * chance, abs(total / N - mean)))
-            for s in map(Fraction, ("3/4", "1", "5/4", "3/2", "2", "5/2", "3", "4")):
-                reach = _radius(variance, largest, N, s)
+            for s in levels:
+                reach = _radius(variance, largest, N, s) + shift
                 tail = sum((w for w, gap in sums if not gap < reach), Fraction(0))
-                yield f"{name}, N = {N}, s = {s}", 2 * (-ball(s)).exp() - ball(tail)
+                where = f"{name}, N = {N}, s = {s}, left out {left_out}"
+                yield where, 2 * (-ball(s)).exp() + ball(N * left_out - tail)
 
 
 @simulated("20 000 samples of N = 20 images at (2, 2), d = 6: E‖ĝ⊥‖² against σ²(d−1) E W/N")
@@ -260,7 +267,7 @@ def off_axis_by_sampling() -> Estimates:
     )
     noise = noise_std * rng.standard_normal((samples, N, 4, d - 1))
     squares = ((np.einsum("snj,snjk->sk", h[chosen], noise) / N) ** 2).sum(axis=1)
-    expected = noise_std**2 * (d - 1) * gradient_moments(setting, state).noise.mean / N
+    expected = noise_std**2 * (d - 1) * gradient_law(setting, state).noise.moments().mean / N
     yield "E‖ĝ⊥‖²", squares.mean(), squares.std(ddof=1) / np.sqrt(samples), expected
 
 
@@ -283,8 +290,9 @@ _RUN = Coefficients(0.3, 0.4, -0.2)
     N=st.integers(10, 2000),
 )
 def samples_keep_the_bounds(seed: int, N: int) -> float:
-    moments = gradient_moments(_SETTING, _RUN)
-    bound = gap_bound(_SETTING, _RUN, N, 2, 0.01, noise_std=0.3, moments=moments)
+    law = gradient_law(_SETTING, _RUN)
+    moments = law.moments()
+    bound = gap_bound(_SETTING, _RUN, N, 2, 0.01, noise_std=0.3, law=law)
     in_A, in_v = _sample_gradient(seed, N, _RUN)
     same = Partition.contiguous(_SETTING.L, _SETTING.C).same_set
     inside = same & ~np.eye(_SETTING.D, dtype=bool)
@@ -485,23 +493,23 @@ def one_step_associates(seed: int) -> None:
     require(is_associated(A, partition), f"{N} images did not associate")
 
 
-@certified("the least N at six starts: ε_γ + ε_ρ < g_ρ − g_γ there, and not at N − 1")
+@certified("the number N at six starts: ε_γ + ε_ρ < g_ρ − g_γ there, and not at N − 1")
 def least_number_of_images() -> Margins:
     for L, C, q, alpha in (
         *((2, 2, 0.5, 0.1), (2, 2, 0.5, 0.3), (3, 2, 0.4, 0.2), (3, 2, 0.4, 0.05)),
         *((4, 3, 0.3, 0.05), (4, 3, 0.3, 0.1)),
     ):
-        setting = Setting(L, C, q, 3, 0.05, 1.0)
-        moments = gradient_moments(setting, Coefficients(alpha, 0.0, 0.0))
-        N = images_for_association(setting, Coefficients(alpha, 0.0, 0.0), 0.05, moments=moments)
-        s = (2 * setting.D * (setting.D - 1) / ball(Fraction(1, 20))).log()
-        gap = ball(float(moments.rho.mean)) - ball(float(moments.gamma.mean))
+        setting, state = Setting(L, C, q, 3, 0.05, 1.0), Coefficients(alpha, 0.0, 0.0)
+        law = gradient_law(setting, state)
+        N = images_for_association(setting, state, 0.05, law=law)
+        s = (4 * setting.D * (setting.D - 1) / ball(Fraction(1, 20))).log()
         for number, sign in ((N, 1), (N - 1, -1)):
-            radii = sum(
-                _radius(float(m.variance), float(m.largest), number, s)
-                for m in (moments.gamma, moments.rho)
-            )
-            yield f"(L, C) = {L, C}, N = {number}", sign * (gap - radii)
+            kinds = [kind.moments(0.05 / (4 * number)) for kind in (law.gamma, law.rho)]
+            gap = ball(float(kinds[1].mean)) - ball(float(kinds[0].mean))
+            for m in kinds:
+                radius = _radius(float(m.variance), float(m.largest), number, s)
+                gap = gap - radius - ball(float(m.shift))
+            yield f"(L, C) = {L, C}, N = {number}", sign * gap
 
 
 STATEMENTS = (
@@ -534,9 +542,9 @@ STATEMENTS = (
         kind="theorem",
         title="The gap at a symmetric state",
         text=r"""With probability at least $1-\delta$ at once: $|\hat g_\alpha-g_\alpha|$ and every
-            $|\hat g_{ij}-g_{ij}|$ are at most $\sqrt{2Vs/N}+bs/(3N)$, and
-            $\|\hat g_\perp\|\le\sigma\sqrt{(\bar W+\sqrt{2V_Ws/N}+b_Ws/(3N))/N}
-            (\sqrt{d-1}+\sqrt{2s})$, $s=\log(K/\delta)$; and
+            $|\hat g_{ij}-g_{ij}|$ are at most $r=\beta+\sqrt{2Vs/N}+bs/(3N)$ of their kind, and
+            $\|\hat g_\perp\|\le\sigma\sqrt{(\bar W+r_W)/N}(\sqrt{d-1}+\sqrt{2s})$, with
+            $s=\log(2K/\delta)$ and $V$, $b$, $\beta$ of one image with rare ones cut off; and
             $\mathbb E\|\hat g_\perp\|^2=\sigma^2(d-1)\bar W/N$.""",
         hypotheses=(
             r"$v=\alpha w^\star$, $A$ in three-coefficient form",
