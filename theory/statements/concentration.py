@@ -528,7 +528,7 @@ STATEMENTS = (
         kind="lemma",
         title="One image at a symmetric state",
         text=r"""$g_\alpha$ and $g_{ij}$ are bounded functions of the features; given these,
-            $g_\perp$ is Gaussian with covariance $W\sigma^2(I-w^\star w^{\star\top})$; all
+            $g_\perp$ is Gaussian with covariance $W\sigma_\xi^2(I-w^\star w^{\star\top})$; all
             moments are finite sums over types.""",
         hypotheses=(
             r"$v=\alpha w^\star$, $A$ in three-coefficient form",
@@ -543,9 +543,9 @@ STATEMENTS = (
         title="The gap at a symmetric state",
         text=r"""With probability at least $1-\delta$ at once: $|\hat g_\alpha-g_\alpha|$ and every
             $|\hat g_{ij}-g_{ij}|$ are at most $r=\beta+\sqrt{2Vs/N}+bs/(3N)$ of their kind, and
-            $\|\hat g_\perp\|\le\sigma\sqrt{(\bar W+r_W)/N}(\sqrt{d-1}+\sqrt{2s})$, with
+            $\|\hat g_\perp\|\le\sigma_\xi\sqrt{(\bar W+r_W)/N}(\sqrt{d-1}+\sqrt{2s})$, with
             $s=\log(2K/\delta)$ and $V$, $b$, $\beta$ of one image with rare ones cut off; and
-            $\mathbb E\|\hat g_\perp\|^2=\sigma^2(d-1)\bar W/N$.""",
+            $\mathbb E\|\hat g_\perp\|^2=\sigma_\xi^2(d-1)\bar W/N$.""",
         hypotheses=(
             r"$v=\alpha w^\star$, $A$ in three-coefficient form",
             *("isotropic Gaussian noise", "$N$ independent images"),
