@@ -2,6 +2,7 @@
 
 from theory.statements import (
     comparison,
+    concentration,
     data,
     dynamics,
     expectation,
@@ -18,7 +19,7 @@ __all__ = ["STATEMENTS"]
 
 _CHAPTERS = (
     *(data, model, symmetry, generalization, no_association, transfer),
-    *(expectation, dynamics, comparison, vision),
+    *(expectation, dynamics, concentration, comparison, vision),
 )
 
 # In the order of the book.
