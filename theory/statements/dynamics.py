@@ -120,7 +120,7 @@ def euler_recursion() -> Claims:
 def _row(name: str) -> Check:
     """One row of the certified table: random steps again, its margin and its error."""
     case = TABLE[name].setting
-    again = 3 if case.D <= 12 else 2 if case.D <= 64 else 1
+    again = 3 if case.D <= 12 else 1
 
     @certified(f"{name}: its start, margin and error, and {again} of its steps again, at random")
     def row() -> Margins:
