@@ -2,6 +2,7 @@
 
 from theory.statements import (
     comparison,
+    concentration,
     data,
     drive,
     dynamics,
@@ -21,7 +22,7 @@ __all__ = ["STATEMENTS"]
 
 _MODULES = (
     *(data, model, symmetry, stability, generalization, no_association, transfer),
-    *(expectation, start, drive, dynamics, comparison, vision),
+    *(expectation, start, drive, dynamics, concentration, comparison, vision),
 )
 
 # In the order of the book.
