@@ -36,6 +36,7 @@ from numerics.engine import (
     read_checkpoint,
     write_checkpoint,
 )
+from numerics.engine.step import Run
 
 
 @pytest.fixture(scope="module")
@@ -478,14 +479,14 @@ def test_bfloat16_runs_on_the_cpu_and_keeps_float32_weights(digits, monkeypatch)
 
 def test_the_gradient_is_clipped(digits, tmp_path, monkeypatch):
     norms = []
-    update = loop._Run.update
+    update = Run.update
 
-    def watched(run, step):
+    def watched(run, k):
         grads = [p.grad for p in run.plain.parameters() if p.grad is not None]
         norms.append(float(torch.nn.utils.get_total_norm(grads)))
-        update(run, step)
+        update(run, k)
 
-    monkeypatch.setattr(loop._Run, "update", watched)
+    monkeypatch.setattr(Run, "update", watched)
     quick(digits, steps=3, clip=0.01, directory=tmp_path)
     assert norms == pytest.approx([0.01] * 3, rel=1e-3)
     assert all(line["gradient"] > 0.1 for line in lines(tmp_path))  # as it was

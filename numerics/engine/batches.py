@@ -82,6 +82,11 @@ def crop_batches(
     return batches
 
 
+def usual_workers() -> int:
+    """Processes that read images: one a core that may be used, at most 8."""
+    return min(8, len(os.sched_getaffinity(0)))
+
+
 class _Seeded(Dataset):
     """Items of another data set, each loaded with the global generators seeded for its place."""
 
@@ -207,5 +212,5 @@ def dataset_batches(dataset: Dataset, batch: int, *, workers: int | None = None)
     if not len(cast(Sized, dataset)):
         raise ValueError("dataset_batches.dataset has no images")
     if workers is None:
-        workers = min(8, len(os.sched_getaffinity(0)))
+        workers = usual_workers()
     return DatasetBatches(dataset, batch, workers)
