@@ -14,6 +14,7 @@ from numerics.data import Batch, StructuredData, random_direction
 from numerics.experiments import figure_4, realistic
 from numerics.models import SimplifiedViT, logistic_loss
 from numerics.positional import PositionalVisionTransformer
+from numerics.records import load_record
 from numerics.structured_vit import (
     as_images,
     attention_between_patches,
@@ -26,6 +27,8 @@ from numerics.transfer import (
     own_set_attention,
     train_feature,
 )
+from theory.distribution import bayes_error, invariant_error
+from theory.encodings import hard_attention_error
 from theory.partition import Partition
 from theory.setting import Setting
 
@@ -321,3 +324,28 @@ def test_a_killed_run_goes_on(results, tmp_path):
         "positional-0",
         "positional-1",
     }
+
+
+def test_the_record_shows_what_its_chapter_says():
+    record = load_record("figure-4")
+    config, results = record.config(), record.results
+    assert not record.revision["modified"]
+    setting = config.pretraining().setting()
+    e_inv, e_hard = float(invariant_error(setting)), float(hard_attention_error(setting))
+    bayes = float(bayes_error(setting))
+    histories = [run["history"] for run in results["one_layer"]]
+    assert len(histories) == config.runs
+    assert all(history["association"][-1] == 1.0 for history in histories)
+    assert all(history["test_error"][-1] < e_inv / 4 for history in histories)
+    # Theorem 5.1: frozen attention without association, at every number of images.
+    images = config.runs * config.draws * config.transfer_test
+    sampling = math.sqrt(e_inv * (1 - e_inv) / images)
+    for field in ("test_error", "aligned_error"):
+        start = results["transfer"]["start"][field]
+        floor = np.array(start["mean"]) + 3 * np.hypot(start["standard_error"], sampling)
+        assert (floor > e_inv).all()
+    # No attention beats the best rule; with the sets the error falls far below e_inv.
+    for name in ("learned", "own set"):
+        error = results["transfer"][name]["test_error"]
+        assert error["mean"][-1] < e_inv / 4
+        assert error["mean"][-1] + 4 * math.sqrt(e_hard / images) > bayes
