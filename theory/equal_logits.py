@@ -25,9 +25,15 @@ from scipy.special import expit, gammaln
 
 from theory.setting import Setting
 
-__all__ = ["EqualLogits", "climb_floor", "equal_logits", "plateau_at_equal_logits"]
+__all__ = [
+    "EqualLogits",
+    "climb_floor",
+    "drive_sign",
+    "equal_logits",
+    "plateau_at_equal_logits",
+]
 
-# Counts of smaller probability are left out in floats: σ' and F are far below 1e15 there.
+# Counts of smaller probability are left out: ignored in floats, enclosed in balls.
 _NEGLIGIBLE = 1e-30
 
 
@@ -46,6 +52,7 @@ class _Counts(NamedTuple):
     plus: NDArray[Any]
     minus: NDArray[Any]
     total: NDArray[np.intp]
+    dropped: float  # at least the probability of all that is left out
 
 
 def _exactly(value: Any) -> arb:
@@ -65,6 +72,7 @@ def _in_balls(values: NDArray[Any]) -> NDArray[Any]:
 
 _balls = np.frompyfunc(_exactly, 1, 1)
 _exp = np.frompyfunc(lambda x: x.exp(), 1, 1)
+_least = np.frompyfunc(lambda x, y: x.min(y), 2, 1)
 _log1p = np.frompyfunc(lambda x: x.log1p(), 1, 1)
 
 
@@ -75,33 +83,30 @@ def _power(base: Any, exponent: int) -> Any:
 
 @lru_cache(maxsize=4)
 def _counts(setting: Setting, balls: bool) -> _Counts:
-    n, q = setting.n, setting.q
+    n, rate = setting.n, float(setting.q)
     plus, minus = (x.ravel() for x in np.indices((n + 1, n + 1)))
-    kept = plus + minus <= n
-    plus, minus = plus[kept], minus[kept]
+    inside = plus + minus <= n
+    plus, minus = plus[inside], minus[inside]
     zero = n - plus - minus
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # 0 log 0 = 0 where q is 0 or 1.
+        features = np.where(plus + minus > 0, (plus + minus) * np.log(rate / 2), 0.0)
+        empty = np.where(zero > 0, zero * np.log1p(-rate), 0.0)
+    ways = gammaln(n + 1) - gammaln(plus + 1) - gammaln(minus + 1) - gammaln(zero + 1)
+    chances: NDArray[Any] = np.exp(ways + features + empty)
+    kept = chances > _NEGLIGIBLE
+    # In float64 the logarithms are good to 1e-11, so twice the threshold bounds what is dropped.
+    dropped = 2 * _NEGLIGIBLE * int((~kept).sum())
+    chances, plus, minus = chances[kept], plus[kept], minus[kept]
     if balls:
-        half, rest = Fraction(q) / 2, 1 - Fraction(q)
-        tails = [half**k * rest ** (n - k) for k in range(n + 1)]
-        probability = [
-            math.comb(n, a) * math.comb(n - a, b) * tails[a + b]
+        half, rest = Fraction(setting.q) / 2, 1 - Fraction(setting.q)
+        powers = [half**k * rest ** (n - k) for k in range(n + 1)]
+        exact = [
+            math.comb(n, a) * math.comb(n - a, b) * powers[a + b]
             for a, b in zip(plus.tolist(), minus.tolist(), strict=True)
         ]
-        kept = np.array([chance != 0 for chance in probability])
-        chances = _in_balls(np.array(probability, dtype=object))
-    else:
-        rate = float(q)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            # 0 log 0 = 0 where q is 0 or 1.
-            parts = [
-                np.where(plus + minus > 0, (plus + minus) * np.log(rate / 2), 0.0),
-                np.where(zero > 0, zero * np.log1p(-rate), 0.0),
-            ]
-        ways = gammaln(n + 1) - gammaln(plus + 1) - gammaln(minus + 1) - gammaln(zero + 1)
-        chances = np.exp(ways + parts[0] + parts[1])
-        kept = chances > _NEGLIGIBLE
-    total = setting.C + plus - minus
-    return _Counts(chances[kept], plus[kept], minus[kept], total[kept])
+        chances = _in_balls(np.array(exact, dtype=object))
+    return _Counts(chances, plus, minus, setting.C + plus - minus, dropped)
 
 
 class _Outputs(NamedTuple):
@@ -126,9 +131,38 @@ def _outputs(setting: Setting, alpha: Any, gamma: Any, counts: _Counts) -> _Outp
     return _Outputs(F, slope, value, kappa)
 
 
+def _bound(setting: Setting, alpha: Any, out: _Outputs, counts: _Counts) -> tuple[Any, Any, Any]:
+    """Zeros in floats; in balls, balls of what the counts left out add to loss, climb, drive."""
+    if not isinstance(alpha, arb):
+        return 0.0, 0.0, 0.0
+    D, C, p = setting.D, setting.C, setting.p
+    # |T + bx| ≤ D + |b| and κ = αD/(D + b), where b > −1; Σ_x c_x = D.
+    largest = abs(out.kappa) * D + abs(alpha * D - out.kappa * D)
+    nu, tau = _exactly(setting.nu), _exactly(setting.temperature)
+    steep = p * _power(largest, p - 1)
+    ends = (
+        1 + D * (_power(largest, p) + nu * largest),
+        D * (steep + nu) * largest / abs(alpha),
+        abs(out.kappa) * C / (tau * D) * 2 * steep,
+    )
+    radii = [end * arb(counts.dropped) for end in ends]
+    return tuple(arb(0, radius.abs_upper()) for radius in radii)  # type: ignore[return-value]
+
+
 def _sigmoid(F: NDArray[Any], balls: bool) -> NDArray[Any]:
     """sig(−F)."""
     return 1 / (1 + _exp(F)) if balls else expit(-F)
+
+
+def _pairs(setting: Setting, value: dict[int, Any], plus: Any, minus: Any) -> Any:
+    """The mean of (g(1) − g(x_i))(1 − x_j) over ordered pairs; ν cancels in the differences."""
+    n, p = setting.n, setting.p
+    zero = n - plus - minus
+    g = {x: p * _power(v, p - 1) for x, v in value.items()}
+    # Σ over ordered pairs = (Σ_i (g(1) − g(x_i))) (Σ_j (1 − x_j)) − Σ_i of the product.
+    of_one = minus * (g[1] - g[-1]) + zero * (g[1] - g[0])
+    of_same = 2 * minus * (g[1] - g[-1]) + zero * (g[1] - g[0])
+    return (of_one * (n - plus + minus) - of_same) / (n * (n - 1))
 
 
 def equal_logits(setting: Setting, alpha: Any, gamma: Any = 0) -> EqualLogits:
@@ -156,27 +190,23 @@ def equal_logits(setting: Setting, alpha: Any, gamma: Any = 0) -> EqualLogits:
     >>> print(f"{equal_logits(setting, 0.01).drive:+.2e} {equal_logits(setting, 0.158).drive:+.2e}")
     +3.25e-08 -9.47e-04
     """
-    C, D, n, p = setting.C, setting.D, setting.n, setting.p
+    C, D = setting.C, setting.D
     if C < 2:
         raise ValueError(f"Setting.C = {C}: sets of one patch have no pair inside")
     balls = isinstance(alpha, arb)
     number, numbers = (_exactly, _in_balls) if balls else (float, _in_floats)
     counts = _counts(setting, balls)
-    F, slope, value, kappa = _outputs(setting, alpha, gamma, counts)
+    out = _outputs(setting, alpha, gamma, counts)
+    F, slope, value, kappa = out
     loss = _log1p(_exp(-F)) if balls else np.logaddexp(0.0, -F)
-    plus, minus = numbers(counts.plus), numbers(counts.minus)
-    nu, tau = number(setting.nu), number(setting.temperature)
-    zero = n - plus - minus
-    g = {x: p * _power(v, p - 1) + nu for x, v in value.items()}
-    # Σ over ordered pairs = (Σ_i (g(1) − g(x_i))) (Σ_j (1 − x_j)) − Σ_i of the product.
-    of_one = minus * (g[1] - g[-1]) + zero * (g[1] - g[0])
-    of_same = 2 * minus * (g[1] - g[-1]) + zero * (g[1] - g[0])
-    pairs = (of_one * (n - plus + minus) - of_same) / (n * (n - 1))
+    tau, plus, minus = number(setting.temperature), numbers(counts.plus), numbers(counts.minus)
+    pairs = _pairs(setting, value, plus, minus)
     weight = counts.probability * _sigmoid(F, balls)
+    rest = _bound(setting, alpha, out, counts)
     return EqualLogits(
-        (counts.probability * loss).sum(),
-        (weight * slope).sum(),
-        kappa * C / (tau * D) * (weight * pairs).sum(),
+        (counts.probability * loss).sum() + rest[0],
+        (weight * slope).sum() + rest[1],
+        kappa * C / (tau * D) * (weight * pairs).sum() + rest[2],
     )
 
 
@@ -204,7 +234,38 @@ def climb_floor(setting: Setting, low: Any, high: Any, gamma: Any = 0) -> Any:
     at_low, at_high = (_outputs(setting, alpha, gamma, counts) for alpha in (low, high))
     weight = counts.probability * _sigmoid(at_high.F, balls)
     right, wrong = counts.total > 0, counts.total < 0
-    return (weight * at_low.slope)[right].sum() + (weight * at_high.slope)[wrong].sum()
+    floor = (weight * at_low.slope)[right].sum() + (weight * at_high.slope)[wrong].sum()
+    return floor + _bound(setting, high, at_high, counts)[1]
+
+
+def drive_sign(setting: Setting, low: Any, high: Any, gamma: Any = 0) -> tuple[Any, Any]:
+    """Bounds, from below and above, of the drive divided by α^p, for all α in [low, high].
+
+    The drive is α^p E[sig(−F) W] with W free of α, and F is monotone in α for each image; so
+    sig(−F) lies between its values at the ends.  Parameters as in :func:`climb_floor`.
+
+    Examples
+    --------
+    >>> setting = Setting(L=5, C=2, q=0.8, p=3, nu=1.0, sigma_A=0.3)
+    >>> below, above = drive_sign(setting, 0.058, 0.060)
+    >>> bool(below < above < 0)
+    True
+    """
+    balls = isinstance(low, arb)
+    number, numbers = (_exactly, _in_balls) if balls else (float, _in_floats)
+    counts = _counts(setting, balls)
+    ends = [_outputs(setting, alpha, gamma, counts) for alpha in (low, high)]
+    weight = [counts.probability * _sigmoid(end.F, balls) for end in ends]
+    kappa = ends[1].kappa / high
+    value = {x: v / high for x, v in ends[1].value.items()}
+    pairs = _pairs(setting, value, numbers(counts.plus), numbers(counts.minus))
+    scale = kappa * setting.C / (number(setting.temperature) * setting.D)
+    least = _least if balls else np.minimum
+    below = least(weight[0] * pairs, weight[1] * pairs).sum()
+    above = -least(-weight[0] * pairs, -weight[1] * pairs).sum()
+    # What is left out, divided by α^p as well.
+    rest = _bound(setting, high, ends[1], counts)[2] / _power(high, setting.p)
+    return scale * below + rest, scale * above + rest
 
 
 def plateau_at_equal_logits(setting: Setting, gamma: float = 0.0) -> float:
@@ -229,7 +290,7 @@ def plateau_at_equal_logits(setting: Setting, gamma: float = 0.0) -> float:
 
     high = 1e-3 / setting.D
     while climb(high) > 0:
-        high *= 1.2
+        high *= 1.5
         if high > 1e3:
             raise ArithmeticError("the velocity of alpha is positive up to alpha = 1000")
-    return float(brentq(climb, high / 1.2, high, xtol=1e-300, rtol=1e-13))
+    return float(brentq(climb, high / 1.5, high, xtol=1e-300, rtol=1e-13))

@@ -173,7 +173,7 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
         for outcome in OUTCOMES:
             metrics[f"{name}, {outcome}"] = {
                 "n": len(cells),
-                "mean": found[outcome] / len(cells),
+                "mean": found[outcome] / max(len(cells), 1),
                 "standard_error": None,
             }
     return {

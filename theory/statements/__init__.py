@@ -1,6 +1,7 @@
 """Every numbered statement of the book, with its hypotheses, dependencies and checks."""
 
 from theory.statements import (
+    assumption_2,
     comparison,
     data,
     dynamics,
@@ -18,7 +19,7 @@ __all__ = ["STATEMENTS"]
 
 _CHAPTERS = (
     *(data, model, symmetry, generalization, no_association, transfer),
-    *(expectation, dynamics, comparison, vision),
+    *(expectation, dynamics, assumption_2, comparison, vision),
 )
 
 # In the order of the book.
