@@ -1,19 +1,27 @@
-"""The command line of the experiments: ``python -m numerics list`` and ``... run NAME``."""
+"""The command line: ``python -m numerics list``, ``... run NAME`` and ``... train MODEL``."""
 
 from __future__ import annotations
 
+import inspect
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Annotated
+from types import ModuleType
+from typing import Annotated, Any
 
 import torch
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from numerics.datasets import load_dataset
+from numerics.engine import FitConfig, launch
+from numerics.engine.standalone import load_everywhere, train_model
 from numerics.experiments import load_experiment, names, summary
 from numerics.records import RECORDS, Record, provenance, write_record
+
+#: Where an experiment's trainings keep their checkpoints when no folder is named.
+RUNS = Path(__file__).parent / "runs"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 console = Console()
@@ -46,6 +54,31 @@ def _metrics_table(name: str, results: dict) -> Table:
     return table
 
 
+def _with_data(
+    name: str, experiment: ModuleType, config: Any, dataset: str | None, root: Path | None
+) -> Any:
+    """The configuration with another data set, if the experiment has one."""
+    for field, value in (("dataset", dataset), ("root", None if root is None else str(root))):
+        if value is None:
+            continue
+        if field not in {f.name for f in fields(config)}:
+            having = [
+                other
+                for other in names()
+                if field in {f.name for f in fields(load_experiment(other).Config)}
+            ]
+            raise _fail(f"{name} takes no --{field}; those that do: {', '.join(having) or 'none'}")
+        config = replace(config, **{field: value})
+    return config
+
+
+def _resumable(name: str, experiment: ModuleType, folder: Path) -> dict[str, Any]:
+    """What ``run`` is given so that it can be killed and resumed."""
+    if not {"directory", "resume"} <= set(inspect.signature(experiment.run).parameters):
+        raise _fail(f"{name} keeps no checkpoints: run it without --resume")
+    return {"directory": folder, "resume": True}
+
+
 @app.command("list")
 def list_experiments() -> None:
     """List the experiments."""
@@ -63,8 +96,26 @@ def run(
     light: Annotated[bool, typer.Option("--light", help="The small size, under a minute.")] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the record; a light run is not recorded without it."),
+        typer.Option(
+            help="Folder of the record; without it a light run, or one on another data set, is "
+            "not recorded."
+        ),
     ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Another data set, for experiments on one of several.")
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch the data set if it is not there.")
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Keep checkpoints in OUT/NAME (numerics/runs/NAME without --out) and go on from "
+            "those that are there. The duration recorded is that of the last start.",
+        ),
+    ] = False,
 ) -> None:
     """Run an experiment, print its metrics and write its record."""
     try:
@@ -75,19 +126,24 @@ def run(
     config = experiment.LIGHT if light else experiment.Config()
     if seed is not None:
         config = replace(config, seed=seed)
+    config = _with_data(name, experiment, config, dataset, root)
+    options = _resumable(name, experiment, (out or RUNS) / name) if resume else {}
     # Only what decides the numbers belongs in the command that a record keeps.
     command = f"python -m numerics run {name} --seed {config.seed}"
     command += (" --light" if light else "") + (f" --device {device}" if device != "cpu" else "")
+    command += f" --dataset {dataset}" if dataset is not None else ""
 
     origin, start = provenance(device), time.perf_counter()
     try:
-        results = experiment.run(config, device=device, progress=console.is_terminal)
-    except (ValueError, ArithmeticError) as error:
+        if download and hasattr(config, "dataset"):
+            load_dataset(config.dataset, getattr(config, "root", "data"), download=True)
+        results = experiment.run(config, device=device, progress=console.is_terminal, **options)
+    except (ValueError, ArithmeticError, OSError) as error:
         raise _fail(f"{name}: {error}") from error
     duration = time.perf_counter() - start
     console.print(_metrics_table(name, results))
 
-    directory = out or (None if light else RECORDS)
+    directory = out or (None if light or dataset is not None else RECORDS)
     if directory is not None:
         record = Record(
             experiment=name,
@@ -99,6 +155,78 @@ def run(
             **origin,
         )
         console.print(f"{write_record(record, directory)} ({duration:.1f} s)")
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(help="A vision transformer of timm's registry.")],
+    dataset: Annotated[str, typer.Option(help="See numerics.datasets.")],
+    out: Annotated[Path, typer.Option(help="Folder of checkpoints, metrics and weights.")],
+    steps: Annotated[int, typer.Option(help="Updates of the weights.")] = 1000,
+    batch: Annotated[int, typer.Option(help="Images in one, over all devices together.")] = 64,
+    lr: Annotated[float, typer.Option(help="The largest learning rate.")] = 1e-3,
+    weight_decay: float = 0.05,
+    warmup: Annotated[float, typer.Option(help="Fraction of the steps.")] = 0.1,
+    accumulate: Annotated[int, typer.Option(help="Parts of a batch.")] = 1,
+    precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
+    ema: Annotated[float | None, typer.Option(help="Decay of the average of weights.")] = None,
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
+    label_smoothing: float = 0.0,
+    clip: Annotated[float | None, typer.Option(help="Largest norm of the gradient.")] = None,
+    checkpoint_every: Annotated[int | None, typer.Option(help="Default steps/10.")] = None,
+    log_every: Annotated[int, typer.Option(help="Updates between lines of metrics.")] = 50,
+    seed: int = 0,
+    patch: Annotated[int | None, typer.Option(help="Side of a patch in pixels.")] = None,
+    evaluations: Annotated[int, typer.Option(help="Measurements of test accuracy.")] = 10,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N")] = "cpu",
+    devices: Annotated[int, typer.Option(help="Devices of this machine.")] = 1,
+    machines: Annotated[int, typer.Option(help="Machines; see numerics.engine.standalone.")] = 1,
+    root: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path("data"),
+    download: Annotated[bool, typer.Option("--download", help="Fetch what is missing.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from OUT, if it is there.")
+    ] = False,
+) -> None:
+    """Train one vision transformer by itself, on one device or on several."""
+    _check_device(device)
+    try:
+        config = FitConfig(
+            steps=steps,
+            batch=batch,
+            lr=lr,
+            weight_decay=weight_decay,
+            warmup=warmup,
+            accumulate=accumulate,
+            precision=precision,
+            ema=ema,
+            mixup=mixup,
+            cutmix=cutmix,
+            label_smoothing=label_smoothing,
+            clip=clip,
+            checkpoint_every=checkpoint_every,
+            log_every=log_every,
+            seed=seed,
+        )
+        fabric = launch(device, precision=precision, devices=devices, machines=machines)
+        done = train_model(
+            model,
+            load_everywhere(fabric, dataset, root, download=download),
+            config,
+            fabric,
+            patch=patch,
+            evaluations=evaluations,
+            directory=out,
+            resume=resume,
+            progress=console.is_terminal,
+        )
+    except (ValueError, ArithmeticError, OSError) as error:
+        raise _fail(str(error)) from error
+    if fabric.is_global_zero:
+        right = done.history["test_accuracy"][-1]
+        spread = (right * (1 - right) / done.test_images) ** 0.5
+        console.print(f"test accuracy {right:.4f} ± {spread:.4f} ({done.test_images} images)")
+        console.print(f"{out / 'weights.safetensors'}")
 
 
 if __name__ == "__main__":

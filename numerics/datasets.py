@@ -1,5 +1,7 @@
-"""Sets of real images by name, each with its training and its test part.
+"""Sets of images by name, each with its training and its test part.
 
+``structured`` and ``gaussian-convolution`` are drawn from the two laws of the book, a patch of R^d
+laid out as a square of pixels; they know their hidden sets (:attr:`Splits.law`).
 ``digits`` (scikit-learn) and ``photos`` (crops of bundled photographs, the default) need no file
 beyond the installation.  ``cifar10``, ``cifar100`` and ``svhn`` are read by torchvision from a
 folder, and fetched into it on request:
@@ -15,9 +17,10 @@ shape (channels, side, side), standardized by the mean and deviation of the trai
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,14 +31,23 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import datasets as tv
 
+from numerics.data import StructuredData, random_direction
+from numerics.gaussian import GaussianConvolution
 from numerics.photos import PHOTOS, train_and_test
+from theory.partition import Partition
+from theory.setting import Setting
 
-__all__ = ["NAMES", "ImageSet", "Splits", "load_dataset"]
+__all__ = ["NAMES", "ImageSet", "Splits", "as_images", "as_patches", "load_dataset"]
 
 #: Side of an ImageNet picture as the model sees it, in pixels.
 IMAGENET_SIDE = 224
 #: Crops of 32 × 32 drawn of each part of the photographs, in all.
 PHOTO_CROPS = {"train": 20_000, "test": 4_000}
+#: Images drawn of each part of a synthetic set.
+DRAWN = {"train": 20_000, "test": 4_000}
+#: Size of the synthetic sets: 8 × 8 patches of 4 × 4 pixels in 16 scattered sets of 4.
+DRAWN_SETTING = Setting(L=16, C=4, q=0.25, p=3, nu=0.05, sigma_A=2.0)
+DRAWN_PIXELS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +117,9 @@ class Splits:
         :class:`ImageSet`, or for ``imagenet`` torchvision's ``ImageFolder``.
     classes, channels, side : int
         Number of labels and of colour channels, and height and width in pixels.
+    law : StructuredData or GaussianConvolution, optional
+        What a synthetic set was drawn from, with its ``partition``, ``w_star`` and ``d``, the
+        number of pixels of a patch.
     """
 
     train: Dataset
@@ -112,6 +127,50 @@ class Splits:
     classes: int
     channels: int
     side: int
+    law: StructuredData | GaussianConvolution | None = None
+
+
+def as_images(X: Tensor) -> Tensor:
+    """Lay patches out as grey images: (N, D, d) to (N, 1, side, side), D and d being squares.
+
+    Patch i is the square of √d × √d pixels in row i // √D, column i % √D of the grid of patches.
+
+    Raises
+    ------
+    ValueError
+        If D or d is not a square.
+
+    Examples
+    --------
+    >>> as_images(torch.arange(16).reshape(1, 4, 4))[0, 0]
+    tensor([[ 0,  1,  4,  5],
+            [ 2,  3,  6,  7],
+            [ 8,  9, 12, 13],
+            [10, 11, 14, 15]])
+    """
+    N, D, d = X.shape
+    grid, patch = math.isqrt(D), math.isqrt(d)
+    if grid**2 != D or patch**2 != d:
+        raise ValueError(f"patches of shape {tuple(X.shape)}: D and d must be squares")
+    tiles = X.reshape(N, grid, grid, patch, patch).transpose(2, 3)
+    return tiles.reshape(N, 1, grid * patch, grid * patch)
+
+
+def as_patches(images: Tensor, patch: int) -> Tensor:
+    """Cut images (N, channels, side, side) into patches (N, D, channels · patch²), row by row.
+
+    Examples
+    --------
+    >>> X = torch.arange(16).reshape(1, 4, 4)
+    >>> torch.equal(as_patches(as_images(X), 2), X)
+    True
+    """
+    N, channels, side, _ = images.shape
+    grid = side // patch
+    if grid * patch != side:
+        raise ValueError(f"patch = {patch}: patch must divide the side {side} of the images")
+    tiles = images.reshape(N, channels, grid, patch, grid, patch).permute(0, 2, 4, 1, 3, 5)
+    return tiles.reshape(N, grid**2, channels * patch**2)
 
 
 def _in_memory(parts: dict[str, tuple[Any, Any]], classes: int) -> Splits:
@@ -126,6 +185,29 @@ def _in_memory(parts: dict[str, tuple[Any, Any]], classes: int) -> Splits:
         for part, (_, y) in parts.items()
     }
     return Splits(sets["train"], sets["test"], classes, len(mean), pixels["train"].shape[-1])
+
+
+def _drawn(law: StructuredData | GaussianConvolution) -> Splits:
+    """Splits of images drawn from a law: class 1 is y = 1."""
+    parts = {}
+    for seed, (part, count) in enumerate(DRAWN.items()):
+        X, y, *_ = law.sample(count, torch.Generator().manual_seed(seed))
+        parts[part] = (as_images(X).numpy(), (y > 0).numpy())
+    return replace(_in_memory(parts, 2), law=law)
+
+
+def _hidden() -> tuple[Partition, Tensor]:
+    """The hidden sets and the feature that both synthetic sets share."""
+    partition = Partition.scattered(DRAWN_SETTING.L, DRAWN_SETTING.C, 0)
+    return partition, random_direction(DRAWN_PIXELS, torch.Generator().manual_seed(0))
+
+
+def _structured(root: Path, download: bool) -> Splits:
+    return _drawn(StructuredData(DRAWN_SETTING, *_hidden()))
+
+
+def _gaussian_convolution(root: Path, download: bool) -> Splits:
+    return _drawn(GaussianConvolution(*_hidden()))
 
 
 def _digits(root: Path, download: bool) -> Splits:
@@ -191,6 +273,8 @@ def _cifar100(root: Path, download: bool) -> Splits:
 
 
 _LOADERS: dict[str, Callable[[Path, bool], Splits]] = {
+    "structured": _structured,
+    "gaussian-convolution": _gaussian_convolution,
     "digits": _digits,
     "photos": _photos,
     "cifar10": _cifar10,

@@ -25,7 +25,7 @@ from scipy.io import savemat
 from torch.utils.data import DataLoader
 from torchvision import datasets as tv
 
-from numerics.datasets import NAMES, ImageSet, load_dataset, main
+from numerics.datasets import NAMES, ImageSet, as_images, as_patches, load_dataset, main
 
 
 def md5(path: Path) -> str:
@@ -204,6 +204,42 @@ def test_digits():
     assert torch.isfinite(images).all()
 
 
+@pytest.mark.parametrize("name", ["structured", "gaussian-convolution"])
+def test_a_drawn_set_knows_its_law(name, monkeypatch):
+    monkeypatch.setattr("numerics.datasets.DRAWN", {"train": 300, "test": 50})
+    splits, again = load_dataset(name), load_dataset(name)
+    assert (splits.classes, splits.channels, splits.side) == (2, 1, 32)
+    assert (len(splits.train), len(splits.test)) == (300, 50)
+    assert torch.equal(splits.train.pixels, again.train.pixels)
+    assert not torch.equal(splits.train.pixels[:50], splits.test.pixels)
+    images, _ = splits.train.batch(torch.arange(300))
+    assert images.mean().abs() < 1e-5
+    assert images.std().item() == pytest.approx(1, abs=1e-4)
+
+    X = as_patches(splits.test.pixels, 4)
+    law, y = splits.law, 2 * splits.test.labels - 1
+    assert X.shape == (50, 64, law.d)
+    x = X @ law.w_star
+    if name == "gaussian-convolution":
+        assert torch.equal((x**3).sum(dim=1).sign(), y.float())
+    else:  # some set is y throughout
+        by_set = x[:, torch.tensor(law.partition.sets)]
+        torch.testing.assert_close(
+            (by_set * y[:, None, None]).amin(dim=-1).amax(dim=-1), torch.ones(50)
+        )
+
+
+def test_patches_and_images():
+    X = torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(0))
+    images = as_images(X)
+    assert torch.equal(images[1, 0, 2:4, 4:6].flatten(), X[1, 5])
+    assert torch.equal(as_patches(images, 2), X)
+    with pytest.raises(ValueError, match="D and d must be squares"):
+        as_images(X[:, :8])
+    with pytest.raises(ValueError, match="patch = 4: patch must divide the side 6"):
+        as_patches(images, 4)
+
+
 def test_photos(monkeypatch):
     monkeypatch.setattr("numerics.datasets.PHOTO_CROPS", {"train": 60, "test": 30})
     splits, again = load_dataset("photos"), load_dataset("photos")
@@ -255,10 +291,11 @@ def test_a_file_that_the_server_lacks_is_an_error(server, tmp_path, monkeypatch)
 
 def test_an_unknown_name_lists_the_known():
     with pytest.raises(
-        ValueError, match="dataset = 'mnist': dataset must be one of digits, photos"
+        ValueError, match="dataset = 'mnist': dataset must be one of structured, gaussian"
     ):
         load_dataset("mnist")
-    assert set(NAMES) == {"digits", "photos", "cifar10", "cifar100", "svhn", "imagenet"}
+    drawn, downloaded = {"structured", "gaussian-convolution"}, {"cifar10", "cifar100", "svhn"}
+    assert set(NAMES) == drawn | {"digits", "photos", "imagenet"} | downloaded
 
 
 def test_an_image_set_moves_and_checks_its_shapes():

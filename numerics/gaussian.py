@@ -1,0 +1,129 @@
+"""Images of Gaussian patches, labelled by a convolutional teacher with a cubic activation.
+
+All D = LC patches X_j are independent and Gaussian with covariance s²I.  A filter of w* covers k
+patches of one hidden set, and each set is covered by C/k filters side by side:
+
+    y = sign Σ_B (Σ_{j∈B} ⟨w*, X_j⟩)³,  the sum running over the D/k groups B that filters cover.
+
+k = 1 is the teacher Σ_j ⟨w*, X_j⟩³, a convolutional layer whose filter is one patch: the hidden
+sets play no part in it.  k = C sums every hidden set before the cube.
+
+In: a partition, a unit vector w*, k, and a ``torch.Generator``, whose device is where the batch is
+made.  Out: patches X of shape (N, D, d) and labels y of shape (N,).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from numerics.data import Batch
+from theory.partition import Partition
+
+__all__ = ["GaussianConvolution"]
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianConvolution:
+    """The law of Gaussian patches under the cubic teacher, ready to be sampled.
+
+    Parameters
+    ----------
+    partition : Partition
+        The L hidden sets of C patches.
+    w_star : Tensor, shape (d,)
+        The filter, a unit vector (to 1e-6; it is then normalized exactly).
+    kernel : int
+        k, the number of patches that a filter covers; it divides C.
+    std : float
+        s, the standard deviation of every entry of a patch.
+    dtype : torch.dtype
+        Floating-point type of the batches.
+
+    Raises
+    ------
+    ValueError
+        Naming the field, its value and what is allowed.
+
+    Examples
+    --------
+    >>> sets = Partition.contiguous(3, 2)
+    >>> data = GaussianConvolution(sets, torch.tensor([0.0, 1.0]), kernel=2)
+    >>> data.groups.tolist()
+    [0, 0, 1, 1, 2, 2]
+    >>> batch = data.sample(4, torch.Generator().manual_seed(0))
+    >>> sums = batch.X[:, :, 1].reshape(4, 3, 2).sum(dim=-1)
+    >>> torch.equal(batch.y, (sums**3).sum(dim=1).sign())
+    True
+    """
+
+    partition: Partition
+    w_star: Tensor
+    kernel: int = 1
+    std: float = 1.0
+    dtype: torch.dtype = torch.float32
+
+    def __post_init__(self) -> None:
+        C, k = self.partition.C, self.kernel
+        if isinstance(k, bool) or not isinstance(k, int) or k < 1 or C % k:
+            raise ValueError(
+                f"GaussianConvolution.kernel = {k!r}: kernel must be an integer >= 1 "
+                f"that divides C = {C}"
+            )
+        if not (math.isfinite(self.std) and self.std > 0):
+            raise ValueError(
+                f"GaussianConvolution.std = {self.std!r}: std must be a finite number > 0"
+            )
+        if not self.dtype.is_floating_point:
+            raise ValueError(
+                f"GaussianConvolution.dtype = {self.dtype}: dtype must be a floating-point type"
+            )
+        w_star = torch.as_tensor(self.w_star, dtype=torch.float64)
+        if w_star.ndim != 1 or not abs(float(w_star.norm()) - 1.0) <= 1e-6:
+            raise ValueError(
+                f"GaussianConvolution.w_star of shape {tuple(w_star.shape)} has norm "
+                f"{float(w_star.norm()):.6g}: w_star must be a unit vector of shape (d,)"
+            )
+        object.__setattr__(self, "w_star", (w_star / w_star.norm()).to(self.dtype))
+
+    @property
+    def d(self) -> int:
+        """Dimension of a patch."""
+        return len(self.w_star)
+
+    @property
+    def groups(self) -> Tensor:
+        """Index of the group B of each patch, shape (D,): a set's patches in order, k at a time."""
+        groups = torch.empty(self.partition.D, dtype=torch.int64)
+        in_order = torch.tensor(self.partition.sets).flatten()
+        groups[in_order] = torch.arange(self.partition.D) // self.kernel
+        return groups
+
+    def teacher(self, X: Tensor) -> Tensor:
+        """Value of the teacher before its sign, shape (N,), for patches X of shape (N, D, d).
+
+        The sum is taken in float64, so that its sign is that of the stored patches even where
+        terms nearly cancel.
+        """
+        x = (X @ self.w_star.to(X)).double()
+        sums = x.new_zeros(len(x), self.partition.D // self.kernel)
+        return (sums.index_add_(1, self.groups.to(X.device), x) ** 3).sum(dim=1)
+
+    def sample(self, N: int, generator: torch.Generator) -> Batch:
+        """Draw N independent images; their labels are ±1.
+
+        Raises
+        ------
+        ValueError
+            If ``N`` is not a positive integer.
+        """
+        if isinstance(N, bool) or not isinstance(N, int) or N < 1:
+            raise ValueError(f"sample.N = {N!r}: N must be an integer >= 1")
+        shape = (N, self.partition.D, self.d)
+        X = torch.randn(shape, generator=generator, device=generator.device, dtype=self.dtype)
+        X *= self.std
+        # A sum that is exactly zero, of probability zero but for rounding, counts as positive.
+        return Batch(X, torch.where(self.teacher(X) >= 0, 1.0, -1.0).to(self.dtype))
