@@ -255,6 +255,7 @@ def _hypotheses(setting: Setting, start: Fraction, sign: int) -> Margins:
     """
     root = Fraction(plateau_at_equal_logits(setting)).limit_denominator(10**6)
     low, high = root * Fraction(49, 50), root * Fraction(51, 50)
+    yield "starts before", low - start
     yield "falls beyond", -equal_logits(setting, ball(high)).climb
     below, above = drive_sign(setting, ball(low), ball(high))
     yield "drive", below if sign > 0 else -above
