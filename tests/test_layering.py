@@ -30,6 +30,7 @@ ROOMS = {
         ["start", "equal_logits"],
         ["population", "expectation", "enumeration", "quadrature", "quadrature_plan", "certified"],
         ["dynamics", "certified_descent", "slow_attention"],
+        ["image_law", "concentration", "perturbation"],
         ["certificates"],
         ["statements"],
         ["ledger"],

@@ -3,6 +3,7 @@
 from theory.statements import (
     assumption_2,
     comparison,
+    concentration,
     data,
     dynamics,
     expectation,
@@ -19,7 +20,7 @@ __all__ = ["STATEMENTS"]
 
 _CHAPTERS = (
     *(data, model, symmetry, generalization, no_association, transfer),
-    *(expectation, dynamics, assumption_2, comparison, vision),
+    *(expectation, dynamics, assumption_2, concentration, comparison, vision),
 )
 
 # In the order of the book.
