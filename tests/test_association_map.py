@@ -26,6 +26,7 @@ TINY = Config(
     small_C=(2,),
     small_q=(0.1, 0.9),
     small_sigma_A=(0.3,),
+    step=0.25,
     ratios=(1.0, 1e8),
 )
 
