@@ -37,7 +37,7 @@ def test_the_map_finds_both_outcomes_and_the_ratio_decides() -> None:
     assert outcomes == ["associates", "turns away"]
     assert all(cell["margin"] * cell["first_gap"] > 0 for cell in found["small"])
     assert found["large"][0]["outcome"] == "associates"
-    assert found["refined"] == pytest.approx({"cells": 2, "flips": 0, "loss": 0}, abs=0.02)
+    assert found["refined"] == pytest.approx({"cells": 1, "flips": 0, "loss": 0}, abs=0.02)
     slow, fast = found["ratios"]["margin"]
     assert slow == pytest.approx(found["ratios"]["slow_margin"], abs=0.02)
     assert fast > 0

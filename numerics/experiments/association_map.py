@@ -34,19 +34,19 @@ class Config:
     """
 
     D: int = 196
-    C: tuple[int, ...] = (2, 4, 7, 14)
-    q: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5, 0.8)
+    C: tuple[int, ...] = (2, 4, 7)
+    q: tuple[float, ...] = (0.1, 0.3, 0.5, 0.8)
     sigma_A: tuple[float, ...] = (0.5, 2.0)
     small_D: int = 24
     small_C: tuple[int, ...] = (2, 3, 4, 6, 8)
-    small_q: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
+    small_q: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
     small_sigma_A: tuple[float, ...] = (0.3, 1.5)
     p: int = 3
     nu: float = 0.05
     step: float = 0.5
     stop: float = 2.0
     steps: int = 20
-    ratios: tuple[float, ...] = (1.0, 1e2, 1e4, 1e5, 1e6, 1e7, 3e7, 1e8)
+    ratios: tuple[float, ...] = (1.0, 1e4, 1e6, 1e7, 1e8)
     seed: int = 0
 
 
@@ -147,7 +147,7 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
         whether |γ − ρ| ever fell (``turns``), the last margin, γ, ρ, the first and last loss
         (nats), time in units of 1/η_A and number of steps; ``ratios``: margins of the flow at the
         time of the slow path, and 100 times later; ``refined``: with half the step, among the
-        decided cells of the smallest and largest ``small_q``, the number whose outcome changes and
+        decided cells of the largest ``small_q``, the number whose outcome changes and
         the largest relative change of the last loss; ``metrics``: shares of the outcomes.
     """
     large, small = (_grid(config, which, progress) for which in (False, True))
@@ -155,7 +155,7 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
     gaps: list[float] = []
     flips = 0
     for cell in small:
-        if cell["q"] in (config.small_q[0], config.small_q[-1]) and cell["outcome"] != "undecided":
+        if cell["q"] == config.small_q[-1] and cell["outcome"] != "undecided":
             setting = Setting(
                 L=config.small_D // cell["C"],
                 C=cell["C"],
