@@ -11,6 +11,9 @@ In: a setting.  Out: the path, by the midpoint rule, from γ = ρ = 0 until γ �
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 
 from theory.dynamics import Trajectory
@@ -21,33 +24,41 @@ from theory.setting import Coefficients, Setting
 
 __all__ = ["slow_attention"]
 
-# Relative accuracy of α on its plateau; the loss is flat there, and the path feels 1e-5 of α
-# far less than a step of 0.1 logit.
-_ROOT = 1e-5
+# Relative accuracy of α on its plateau: the path feels it far less than a step of 0.1 logit.
+_ROOT = 1e-4
+
+
+class _Settled(NamedTuple):
+    alpha: float
+    slope: float  # of α' over its scale against log α, for the next guess
+    found: Expectation
 
 
 def _settle(
-    setting: Setting, guess: float, logits: np.ndarray, method: str
-) -> tuple[float, Expectation]:
-    """α on its plateau near a guess, by secants, and the expectation next to it."""
+    setting: Setting, guess: float, slope: float, logits: np.ndarray, method: str
+) -> _Settled:
+    """α on its plateau near a guess, by secants in log α, and the expectation next to it."""
 
     def climb(alpha: float) -> tuple[float, Expectation]:
         state = Coefficients(alpha, *map(float, logits))
         found = expectation(setting, state, method=method, tolerance=1e-7)
         return -found.gradient.alpha / found.scale.alpha, found
 
-    old, (f_old, found) = guess, climb(guess)
-    new = guess * (1.02 if f_old > 0 else 0.98)
+    alpha, (value, found) = guess, climb(guess)
     for _ in range(50):
-        f_new, found = climb(new)
-        if f_new == f_old:
-            break
-        # A secant far from the root may point anywhere: a step changes α by half at most.
-        next_ = float(np.clip(new - f_new * (new - old) / (f_new - f_old), new / 1.5, new * 1.5))
-        if abs(next_ / new - 1) < _ROOT:
-            return new, found
-        old, f_old, new = new, f_new, next_
+        # Far from the root a secant may point anywhere: a step changes α by a half at most.
+        move = float(np.clip(-value / slope, -0.4, 0.4))
+        if abs(move) < _ROOT:
+            return _Settled(alpha, slope, found)
+        old, alpha = value, alpha * math.exp(move)
+        value, found = climb(alpha)
+        if value != old:
+            slope = (value - old) / move
     raise ArithmeticError(f"no plateau of alpha found near {guess:.3g} at logits {tuple(logits)}")
+
+
+def _velocity(now: _Settled) -> np.ndarray:
+    return -np.array([now.found.gradient.gamma, now.found.gradient.rho])
 
 
 def slow_attention(
@@ -97,17 +108,19 @@ def slow_attention(
     for name, value in (("step", step), ("stop", stop)):
         if not value > 0:
             raise ValueError(f"{name} = {value!r}: {name} must be > 0")
-    alpha, logits, time = plateau_at_equal_logits(setting), np.zeros(2), 0.0
+    logits, time = np.zeros(2), 0.0
+    # Any slope < 0 will do to begin with: secants correct it.
+    alpha, slope = plateau_at_equal_logits(setting), -1.0
     rows: list[tuple[float, ...]] = []
     while True:
-        alpha, found = _settle(setting, alpha, logits, method)
-        rows.append((time, alpha, *map(float, logits), found.loss))
+        now = _settle(setting, alpha, slope, logits, method)
+        rows.append((time, now.alpha, *map(float, logits), now.found.loss))
         if abs(logits[0] - logits[1]) >= stop or len(rows) > steps:
             break
-        velocity = -np.array([found.gradient.gamma, found.gradient.rho])
+        velocity = _velocity(now)
         middle = logits + step / 2 * velocity / np.hypot(*velocity)
-        alpha, found = _settle(setting, alpha, middle, method)
-        velocity = -np.array([found.gradient.gamma, found.gradient.rho])
+        now = _settle(setting, now.alpha, now.slope, middle, method)
+        alpha, slope, velocity = now.alpha, now.slope, _velocity(now)
         speed = float(np.hypot(*velocity))
         logits, time = logits + step * velocity / speed, time + step / speed
     clock, alphas, gammas, rhos, losses = np.array(rows).T

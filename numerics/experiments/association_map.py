@@ -34,13 +34,13 @@ class Config:
     """
 
     D: int = 196
-    C: tuple[int, ...] = (2, 4, 7)
-    q: tuple[float, ...] = (0.1, 0.3, 0.5, 0.8)
+    C: tuple[int, ...] = (4, 7)
+    q: tuple[float, ...] = (0.1, 0.3, 0.6)
     sigma_A: tuple[float, ...] = (0.5, 2.0)
     small_D: int = 24
     small_C: tuple[int, ...] = (2, 3, 4, 6, 8)
     small_q: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
-    small_sigma_A: tuple[float, ...] = (0.3, 1.5)
+    small_sigma_A: tuple[float, ...] = (0.3,)
     p: int = 3
     nu: float = 0.05
     step: float = 0.5
@@ -52,11 +52,13 @@ class Config:
 
 LIGHT = Config(
     C=(4,),
-    q=(0.1, 0.5),
+    q=(0.1, 0.6),
     sigma_A=(0.5,),
-    small_q=(0.3, 0.6, 0.9),
-    small_sigma_A=(0.3,),
-    ratios=(1.0, 1e5, 1e8),
+    small_D=12,
+    small_C=(2, 3, 4),
+    small_q=(0.2, 0.4, 0.6, 0.8, 1.0),
+    small_sigma_A=(0.3, 1.5),
+    ratios=(1.0, 1e6, 1e8),
 )
 
 
