@@ -41,6 +41,7 @@ ROOMS = {
         ["association"],
         ["training", "vision"],
         ["engine"],
+        ["random_start"],
         ["experiments"],
         ["records"],
     ],
