@@ -119,12 +119,12 @@ class SweepConfig:
     omega_v: float = 0.01
     omega_A: float = 0.01
     N: int = 2000
-    N_test: int = 10_000
+    N_test: int = 5000
     eta_v: float = 6e-4
     eta_A: float = 50.0
-    steps: int = 200
+    steps: int = 120
     fine: int = 1
-    runs: int = 8
+    runs: int = 6
     seed: int = 0
     method: str = "enumeration"
 

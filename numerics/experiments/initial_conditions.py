@@ -19,22 +19,21 @@ __all__ = ["LIGHT", "Config", "run"]
 class Config(SweepConfig):
     """Size of the experiment: the values of each axis, and what is held fixed on the others."""
 
-    omegas: tuple[float, ...] = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3)
-    omegas_fine: tuple[float, ...] = (0.03, 0.1, 0.3)
-    omegas_v: tuple[float, ...] = (0.03, 0.1, 0.3)
-    omegas_A: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0)
-    sigmas_A: tuple[float, ...] = (-1.0, 0.0, 0.5, 1.0, 2.0, 3.0, 4.0)
-    nus: tuple[float, ...] = (0.0, 0.01, 0.05, 0.2, 0.5)
+    omegas: tuple[float, ...] = (0.0, 0.01, 0.03, 0.1, 0.3)
+    omegas_fine: tuple[float, ...] = (0.1,)
+    omegas_v: tuple[float, ...] = (0.03, 0.1)
+    omegas_A: tuple[float, ...] = (0.1, 0.3, 1.0)
+    sigmas_A: tuple[float, ...] = (-1.0, 0.0, 0.5, 2.0, 4.0)
+    nus: tuple[float, ...] = (0.0, 0.05, 0.5)
 
 
 LIGHT = Config(
     runs=2,
     N_test=2000,
-    omegas=(0.003, 0.01, 0.03, 0.1),
-    omegas_fine=(0.1,),
+    omegas=(0.01, 0.1),
     omegas_v=(0.1,),
-    omegas_A=(0.1, 0.3),
-    sigmas_A=(-1.0, 0.0, 0.5, 2.0),
+    omegas_A=(0.3,),
+    sigmas_A=(0.0, 2.0),
     nus=(0.0, 0.05),
 )
 

@@ -19,13 +19,12 @@ __all__ = ["LIGHT", "Config", "run"]
 class Config(SweepConfig):
     """Size of the experiment: the dimensions, each with N images and again with ``few``."""
 
-    N_test: int = 5000
     few: int = 50
-    dimensions: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128, 256)
-    dimensions_few: tuple[int, ...] = (2, 8, 32, 128, 512, 1024)
+    dimensions: tuple[int, ...] = (2, 8, 32, 128)
+    dimensions_few: tuple[int, ...] = (2, 8, 32, 128, 512)
 
 
-LIGHT = Config(runs=3, N_test=1000, dimensions=(4, 32), dimensions_few=(4, 32, 256))
+LIGHT = Config(runs=3, N_test=1000, dimensions=(8, 32), dimensions_few=(8, 32, 128))
 
 
 def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[str, Any]:
