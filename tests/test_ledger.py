@@ -36,6 +36,7 @@ from theory.statements import (
     generalization,
     model,
     no_association,
+    random_start,
     symmetry,
     transfer,
 )
@@ -205,6 +206,10 @@ PLANTED = [
     ("thm-5-1-frozen", transfer, "invariant_error", lambda s: 9 * data.invariant_error(s), REFUTED),
     ("thm-5-1-boxes", transfer, "box_bound", lambda s, N: 3 * boxes(s, N), REFUTED),
     ("thm-5-1-boxes", transfer, "empty_boxes", lambda L, N: empty(L, N + 1), REFUTED),
+    # The noise forgotten, and an α that is positive.
+    ("prop-sign-alpha", random_start, "_crossing_rate", lambda u, nu: crossing(0 * u, nu), REFUTED),
+    ("prop-sign-alpha", random_start, "_starts", [(Fraction(1, 20), Fraction(0))], REFUTED),
+    ("cor-gate", random_start, "_crossing_rate", lambda u, nu: crossing(u, nu) / 2, REFUTED),
 ]
 
 
@@ -220,6 +225,7 @@ symmetric, failure = transfer.symmetric_weights, transfer.averaging_failure
 boxes, empty = transfer.box_bound, transfer.empty_boxes
 data_f_star, data_law = data.f_star, data.spurious_law
 beyond = expectation._beyond
+crossing = random_start._crossing_rate
 model_margin, symmetry_orbitals = model.margin, symmetry.orbitals
 
 

@@ -8,6 +8,7 @@ from theory.statements import (
     generalization,
     model,
     no_association,
+    random_start,
     symmetry,
     transfer,
     vision,
@@ -18,7 +19,7 @@ __all__ = ["STATEMENTS"]
 
 _CHAPTERS = (
     *(data, model, symmetry, generalization, no_association, transfer),
-    *(expectation, dynamics, comparison, vision),
+    *(expectation, dynamics, comparison, random_start, vision),
 )
 
 # In the order of the book.
