@@ -2,6 +2,7 @@
 
 from theory.statements import (
     comparison,
+    concentration,
     data,
     dynamics,
     expectation,
@@ -19,7 +20,7 @@ __all__ = ["STATEMENTS"]
 
 _CHAPTERS = (
     *(data, model, symmetry, generalization, no_association, transfer),
-    *(expectation, dynamics, comparison, random_start, vision),
+    *(expectation, dynamics, concentration, comparison, random_start, vision),
 )
 
 # In the order of the book.
