@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +48,8 @@ __all__ = [
 _TEST_NUMBERS = 2**24
 
 
-class RandomStart(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class RandomStart:
     """Everything a seed decides: the law, the model before training, its sample.
 
     ``generator`` goes on to draw the images of the test.

@@ -62,12 +62,13 @@ def test_a_training_is_repeated_to_the_bit():
 def test_the_record_of_the_realistic_experiment_starts_here():
     record = load_record("realistic")
     config, (first, *_) = record.config(), record.results["runs"]
-    data, model, *_ = random_start(
+    start = random_start(
         config.setting(), 0, d=config.d, omega_v=config.omega, omega_A=config.omega, N=1
     )
-    start = read_coefficients(model.A, model.v, data.partition, data.w_star)
+    data = start.data
+    read = read_coefficients(start.model.A, start.model.v, data.partition, data.w_star)
     for name in ("alpha", "off_axis", "gamma", "rho", "gamma_spread", "margin"):
-        assert start.row()[name] == pytest.approx(first["history"][name][0], rel=1e-5)
+        assert read.row()[name] == pytest.approx(first["history"][name][0], rel=1e-5)
 
 
 # ---------------------------------------------------------------- the exact path as a limit
@@ -82,10 +83,16 @@ def scores(truth: SweepConfig) -> dict[str, float]:
     path = exact_path(truth.setting(), 0.0, LIMIT.eta_v, LIMIT.eta_A, LIMIT.steps, "enumeration")
     ends: dict[str, list[float]] = {"alpha": [], "gamma": [], "rho": []}
     for seed in range(8):
-        data, model, batches, _ = random_start(
-            LIMIT.setting(), seed, d=LIMIT.d, omega_v=0.0, omega_A=0.0, N=LIMIT.N
+        start = random_start(LIMIT.setting(), seed, d=LIMIT.d, omega_v=0.0, omega_A=0.0, N=LIMIT.N)
+        data, model, steps = start.data, start.model, LIMIT.steps
+        train(
+            model,
+            start.batches,
+            eta_v=LIMIT.eta_v,
+            eta_A=LIMIT.eta_A,
+            steps=steps,
+            record_at=[],
         )
-        train(model, batches, eta_v=LIMIT.eta_v, eta_A=LIMIT.eta_A, steps=LIMIT.steps, record_at=[])
         row = read_coefficients(model.A, model.v, data.partition, data.w_star).row()
         for name in ends:
             ends[name].append(row[name])

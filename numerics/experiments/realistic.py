@@ -73,7 +73,7 @@ def train_one(config: Config, seed: int, *, device: str = "cpu", progress: bool 
     [0, 2]
     """
     setting = config.setting()
-    data, model, batches, generator = random_start(
+    start = random_start(
         setting,
         seed,
         d=config.d,
@@ -82,7 +82,8 @@ def train_one(config: Config, seed: int, *, device: str = "cpu", progress: bool 
         N=config.N,
         device=device,
     )
-    test = data.sample(config.N_test, generator)
+    data, model = start.data, start.model
+    test = data.sample(config.N_test, start.generator)
 
     def observe(model: SimplifiedViT) -> dict[str, float]:
         with torch.no_grad():
@@ -96,7 +97,7 @@ def train_one(config: Config, seed: int, *, device: str = "cpu", progress: bool 
     steps = np.unique(np.linspace(0, config.steps, config.recorded).round().astype(int))
     history = train(
         model,
-        batches,
+        start.batches,
         eta_v=config.eta_v,
         eta_A=config.eta_A,
         steps=config.steps,
