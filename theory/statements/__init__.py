@@ -21,12 +21,10 @@ from theory.statements.statement import Statement
 
 __all__ = ["STATEMENTS"]
 
-_CHAPTERS = (
-    *(data, model, symmetry, generalization, no_association, transfer),
-    *(expectation, dynamics, concentration, comparison, random_start, vision),
 _MODULES = (
     *(data, model, symmetry, stability, generalization, no_association, transfer),
-    *(expectation, start, drive, dynamics, concentration, comparison, vision),
+    *(expectation, start, drive, dynamics, concentration, comparison),
+    *(random_start, vision),
 )
 
 # In the order of the book.
