@@ -41,6 +41,7 @@ from theory.statements import (
     generalization,
     model,
     no_association,
+    random_start,
     stability,
     start,
     symmetry,
@@ -252,6 +253,10 @@ PLANTED = [
     ("prop-drive-negative", drive, "_NEGATIVE", stronger_diagonal(), REFUTED),
     ("prop-root-n", comparison, "_sample_gradients", lambda w, v: gradients(w, v)[:-1], REFUTED),
     ("rem-proved", dynamics, "certificate", lambda name: certificate("success"), REFUTED),
+    # The noise forgotten, and an α that is positive.
+    ("prop-sign-alpha", random_start, "_crossing_rate", lambda u, nu: crossing(0 * u, nu), REFUTED),
+    ("prop-sign-alpha", random_start, "_starts", [(Fraction(1, 20), Fraction(0))], REFUTED),
+    ("cor-gate", random_start, "_crossing_rate", lambda u, nu: crossing(u, nu) / 2, REFUTED),
 ]
 
 
@@ -269,6 +274,7 @@ data_f_star, data_law = data.f_star, data.spurious_law
 beyond, sums = expectation._beyond, expectation._sums
 gradients = comparison._sample_gradients
 levels, listed = no_association.AttentionLevels, start.enumerate_samples
+crossing = random_start._crossing_rate
 model_margin, symmetry_orbitals = model.margin, symmetry.orbitals
 
 

@@ -10,6 +10,7 @@ from theory.statements import (
     generalization,
     model,
     no_association,
+    random_start,
     stability,
     start,
     symmetry,
@@ -22,7 +23,8 @@ __all__ = ["STATEMENTS"]
 
 _MODULES = (
     *(data, model, symmetry, stability, generalization, no_association, transfer),
-    *(expectation, start, drive, dynamics, concentration, comparison, vision),
+    *(expectation, start, drive, dynamics, concentration, comparison),
+    *(random_start, vision),
 )
 
 # In the order of the book.
