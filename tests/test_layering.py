@@ -42,6 +42,7 @@ ROOMS = {
         ["association"],
         ["training", "transfer", "vision", "structured_vit"],
         ["engine"],
+        ["random_start"],
         ["experiments"],
         ["records"],
     ],
