@@ -139,7 +139,7 @@ def gap_bound(
     Raises
     ------
     ValueError, ArithmeticError
-        If an argument is not allowed, or as in :func:`gradient_law`.
+        If an argument is not allowed, or as in :func:`theory.image_law.gradient_law`.
 
     Examples
     --------
