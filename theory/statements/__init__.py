@@ -1,6 +1,7 @@
 """Every numbered statement of the book, with its hypotheses, dependencies and checks."""
 
 from theory.statements import (
+    assumption_2,
     comparison,
     concentration,
     data,
@@ -23,7 +24,7 @@ __all__ = ["STATEMENTS"]
 
 _MODULES = (
     *(data, model, symmetry, stability, generalization, no_association, transfer),
-    *(expectation, start, drive, dynamics, concentration, comparison),
+    *(expectation, start, drive, dynamics, assumption_2, concentration, comparison),
     *(random_start, vision),
 )
 
