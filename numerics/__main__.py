@@ -1,19 +1,25 @@
-"""The command line of the experiments: ``python -m numerics list`` and ``... run NAME``."""
+"""The command line: ``python -m numerics list``, ``... run NAME`` and ``... train MODEL``."""
 
 from __future__ import annotations
 
+import inspect
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Annotated
+from types import ModuleType
+from typing import Annotated, Any
 
 import torch
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from numerics.datasets import load_dataset
 from numerics.experiments import load_experiment, names, summary
 from numerics.records import RECORDS, Record, provenance, write_record
+
+#: Where an experiment's trainings keep their checkpoints when no folder is named.
+RUNS = Path(__file__).parent / "runs"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 console = Console()
@@ -46,6 +52,31 @@ def _metrics_table(name: str, results: dict) -> Table:
     return table
 
 
+def _with_data(
+    name: str, experiment: ModuleType, config: Any, dataset: str | None, root: Path | None
+) -> Any:
+    """The configuration with another data set, if the experiment has one."""
+    for field, value in (("dataset", dataset), ("root", None if root is None else str(root))):
+        if value is None:
+            continue
+        if field not in {f.name for f in fields(config)}:
+            having = [
+                other
+                for other in names()
+                if field in {f.name for f in fields(load_experiment(other).Config)}
+            ]
+            raise _fail(f"{name} takes no --{field}; those that do: {', '.join(having) or 'none'}")
+        config = replace(config, **{field: value})
+    return config
+
+
+def _resumable(name: str, experiment: ModuleType, folder: Path) -> dict[str, Any]:
+    """What ``run`` is given so that it can be killed and resumed."""
+    if not {"directory", "resume"} <= set(inspect.signature(experiment.run).parameters):
+        raise _fail(f"{name} keeps no checkpoints: run it without --resume")
+    return {"directory": folder, "resume": True}
+
+
 @app.command("list")
 def list_experiments() -> None:
     """List the experiments."""
@@ -63,8 +94,26 @@ def run(
     light: Annotated[bool, typer.Option("--light", help="The small size, under a minute.")] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the record; a light run is not recorded without it."),
+        typer.Option(
+            help="Folder of the record; without it a light run, or one on another data set, is "
+            "not recorded."
+        ),
     ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Another data set, for experiments on one of several.")
+    ] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of the data sets.")] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch the data set if it is not there.")
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Keep checkpoints in OUT/NAME (numerics/runs/NAME without --out) and go on from "
+            "those that are there. The duration recorded is that of the last start.",
+        ),
+    ] = False,
 ) -> None:
     """Run an experiment, print its metrics and write its record."""
     try:
@@ -75,19 +124,24 @@ def run(
     config = experiment.LIGHT if light else experiment.Config()
     if seed is not None:
         config = replace(config, seed=seed)
+    config = _with_data(name, experiment, config, dataset, root)
+    options = _resumable(name, experiment, (out or RUNS) / name) if resume else {}
     # Only what decides the numbers belongs in the command that a record keeps.
     command = f"python -m numerics run {name} --seed {config.seed}"
     command += (" --light" if light else "") + (f" --device {device}" if device != "cpu" else "")
+    command += f" --dataset {dataset}" if dataset is not None else ""
 
     origin, start = provenance(device), time.perf_counter()
     try:
-        results = experiment.run(config, device=device, progress=console.is_terminal)
-    except (ValueError, ArithmeticError) as error:
+        if download and hasattr(config, "dataset"):
+            load_dataset(config.dataset, getattr(config, "root", "data"), download=True)
+        results = experiment.run(config, device=device, progress=console.is_terminal, **options)
+    except (ValueError, ArithmeticError, OSError) as error:
         raise _fail(f"{name}: {error}") from error
     duration = time.perf_counter() - start
     console.print(_metrics_table(name, results))
 
-    directory = out or (None if light else RECORDS)
+    directory = out or (None if light or dataset is not None else RECORDS)
     if directory is not None:
         record = Record(
             experiment=name,

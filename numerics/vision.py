@@ -6,23 +6,18 @@ if ⟨p_i, p_j⟩/(‖p_i‖‖p_j‖) falls with the distance of i and j on the
 paper, training has put that there.  The cosine is that of the encodings as they stand in the
 network; their mean is not subtracted.
 
-In: crops of photographs.  Out: a trained model, its encodings, and three numbers that say how
-spatial they are (:class:`SpatialStructure`).
+In: a network, trained by :func:`numerics.engine.fit`.  Out: its encodings, and three numbers that
+say how spatial they are (:class:`SpatialStructure`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
-from rich.progress import Progress
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
-
-from numerics.photos import Crops
-from numerics.training import History
 
 __all__ = [
     "SpatialStructure",
@@ -33,13 +28,7 @@ __all__ = [
     "grid_distance",
     "shuffle_patches",
     "spatial_structure",
-    "train_vit",
 ]
-
-#: Decoupled weight decay of AdamW on everything but the encodings.
-WEIGHT_DECAY = 0.05
-
-Transform = Callable[[Tensor, torch.Generator], Tensor]
 
 
 def build_vit(
@@ -52,15 +41,18 @@ def build_vit(
     heads: int = 4,
     encoding_std: float = 0.002,
     seed: int = 0,
+    channels: int = 1,
+    mlp_ratio: float = 2.0,
+    kind: type[VisionTransformer] = VisionTransformer,
 ) -> VisionTransformer:
-    """Return a small ViT on grey images, with a class token and one learned encoding per patch.
+    """Return a small ViT, with a class token and one learned encoding per patch.
 
     Parameters
     ----------
     crop, patch : int
         Sides of an image and of a patch in pixels; ``patch`` divides ``crop``.
     classes : int
-        Number of photographs to tell apart.
+        Number of labels.
     width, depth, heads : int
         Dimension of a token, number of blocks, attention heads in each; ``heads`` divides
         ``width``.
@@ -69,6 +61,13 @@ def build_vit(
         training adds, and stays in the cosine as noise; at a tenth of it one sees what was learned.
     seed : int
         Of every initial weight; the global generator is left as it was.
+    channels : int
+        Colours of an image; grey ones have 1.
+    mlp_ratio : float
+        Hidden width of a block's perceptron, in units of ``width``.
+    kind : type
+        ``VisionTransformer``, or a class built like it, such as
+        :class:`~numerics.positional.vit.PositionalVisionTransformer`.
 
     Raises
     ------
@@ -82,6 +81,7 @@ def build_vit(
     torch.Size([1, 64, 64])
     """
     sizes = {"crop": crop, "patch": patch, "width": width, "depth": depth, "heads": heads}
+    sizes["channels"] = channels
     for name, value in sizes.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"build_vit.{name} = {value!r}: {name} must be an integer >= 1")
@@ -97,17 +97,21 @@ def build_vit(
         raise ValueError(
             f"build_vit.encoding_std = {encoding_std}: encoding_std must be a finite number > 0"
         )
+    if not (math.isfinite(mlp_ratio) and mlp_ratio > 0):
+        raise ValueError(
+            f"build_vit.mlp_ratio = {mlp_ratio}: mlp_ratio must be a finite number > 0"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = VisionTransformer(
+        model = kind(
             img_size=crop,
             patch_size=patch,
-            in_chans=1,
+            in_chans=channels,
             num_classes=classes,
             embed_dim=width,
             depth=depth,
             num_heads=heads,
-            mlp_ratio=2.0,
+            mlp_ratio=mlp_ratio,
             no_embed_class=True,
         )
         nn.init.normal_(_positions(model), std=encoding_std)
@@ -244,105 +248,3 @@ def accuracy(model: VisionTransformer, images: Tensor, labels: Tensor) -> float:
     right = sum(int((model(x).argmax(dim=1) == y).sum()) for x, y in batches)
     model.train()
     return right / len(labels)
-
-
-def train_vit(
-    model: VisionTransformer,
-    crops: Crops,
-    *,
-    steps: int,
-    batch: int = 64,
-    lr: float = 1e-3,
-    seed: int = 0,
-    transform: Transform | None = None,
-    observe: Callable[[VisionTransformer], Mapping[str, float]] | None = None,
-    record_at: Iterable[int] = (),
-    progress: bool = False,
-    label: str = "training",
-) -> History:
-    """Train on fresh random crops at every step, in place: AdamW on the cross-entropy.
-
-    The learning rate rises linearly over the first tenth of the steps, then falls to 0 along a
-    half cosine.  On the CPU two runs with equal seeds and thread counts agree exactly.
-
-    Parameters
-    ----------
-    model : VisionTransformer
-        On the device of ``crops``.
-    crops : Crops
-        The training crops.
-    steps, batch : int
-        Number of updates, and of crops in each.
-    lr : float
-        The largest learning rate.
-    seed : int
-        Of the crops drawn.
-    transform : callable, optional
-        Applied to each batch of images before the model sees it (see :func:`shuffle_patches`).
-    observe : callable, optional
-        Reads named numbers off the model at the recorded steps.
-    record_at : iterable of int
-        Numbers of updates done at which to record.
-    progress : bool
-        Show a progress bar, named ``label``.
-
-    Returns
-    -------
-    History
-        Column ``loss`` (cross-entropy of the batch at hand, in nats) and what ``observe`` read.
-
-    Raises
-    ------
-    ValueError
-        Naming the argument, its value and what is allowed.
-    ArithmeticError
-        When the loss is no longer a finite number.
-
-    Examples
-    --------
-    >>> from numerics.photos import train_and_test
-    >>> train, _ = train_and_test(["camera", "moon"], crop=16, count=4)
-    >>> model = build_vit(crop=16, patch=8, classes=2, width=8, depth=1, heads=2)
-    >>> train_vit(model, train, steps=3, batch=4, record_at=[0, 3]).steps
-    [0, 3]
-    """
-    for name, value in (("steps", steps), ("batch", batch)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"train_vit.{name} = {value!r}: {name} must be an integer >= 1")
-    if not (math.isfinite(lr) and lr > 0):
-        raise ValueError(f"train_vit.lr = {lr!r}: lr must be a finite number > 0")
-    rest = [weight for name, weight in model.named_parameters() if name != "pos_embed"]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": rest, "weight_decay": WEIGHT_DECAY},
-            {"params": [model.pos_embed], "weight_decay": 0.0},
-        ],
-        lr=lr,
-    )
-    warmup = max(1, steps // 10)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: min(1, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * step / steps)),
-    )
-    generator = torch.Generator(crops.device).manual_seed(seed)
-    record, history = set(record_at), History()
-    with Progress(disable=not progress, transient=True) as bar:
-        task = bar.add_task(label, total=steps)
-        for step in range(steps + 1):
-            images, labels = crops.sample(batch, generator)
-            if transform is not None:
-                images = transform(images, generator)
-            loss = nn.functional.cross_entropy(model(images), labels)
-            if not torch.isfinite(loss):
-                raise ArithmeticError(
-                    f"the loss is {loss.item()} after {step} steps: lower lr = {lr}"
-                )
-            if step in record:
-                history.add(step, {"loss": loss.item(), **(observe(model) if observe else {})})
-            if step < steps:
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                bar.advance(task)
-    return history

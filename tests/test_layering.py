@@ -40,6 +40,7 @@ ROOMS = {
         ["models"],
         ["association"],
         ["training", "vision"],
+        ["engine"],
         ["experiments"],
         ["records"],
     ],

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numerics import photos
+from numerics.engine import FitConfig, crop_batches, fit
 from numerics.experiments import figure_1a
 from numerics.photos import FLAT, PHOTOS, Crops, Region, bands, load_photo, train_and_test
+from numerics.positional import PositionalVisionTransformer
 from numerics.vision import (
     accuracy,
     build_vit,
@@ -21,7 +23,6 @@ from numerics.vision import (
     grid_distance,
     shuffle_patches,
     spatial_structure,
-    train_vit,
 )
 
 SMALL = {"crop": 16, "patch": 4, "classes": 3, "width": 16, "depth": 1, "heads": 2}
@@ -273,6 +274,13 @@ def test_encodings_are_trained_per_patch_and_initial_weights_follow_the_seed():
     assert encodings(build_vit(**SMALL, encoding_std=0.5)).std() == pytest.approx(0.5, rel=0.2)
 
 
+def test_colour_images_and_positional_attention_are_a_matter_of_arguments():
+    model = build_vit(**SMALL, channels=3, mlp_ratio=4.0, kind=PositionalVisionTransformer)
+    assert isinstance(model, PositionalVisionTransformer)
+    assert model(torch.zeros(2, 3, 16, 16)).shape == (2, 3)
+    assert model.blocks[0].mlp.fc1.out_features == 4 * SMALL["width"]
+
+
 def test_patches_are_read_row_by_row():
     """An encoding's index is its patch's place, or every map in the figure would be scrambled."""
     model = build_vit(**SMALL)
@@ -283,18 +291,14 @@ def test_patches_are_read_row_by_row():
     assert changed.nonzero().flatten().tolist() == [1 * 4 + 2]
 
 
-def short_training(seed: int, steps: int = 150, **options):
+def short_training(seed: int, steps: int = 150, transform=None):
     train, test = train_and_test(["brick", "grass", "coffee"], crop=16, count=4)
     model = build_vit(**SMALL, seed=seed)
-    history = train_vit(
+    history = fit(
         model,
-        train,
-        steps=steps,
-        batch=32,
-        lr=3e-3,
-        seed=seed,
+        crop_batches(train, 32, transform),
+        FitConfig(steps=steps, batch=32, lr=3e-3, seed=seed),
         record_at=[0, steps // 2, steps],
-        **options,
     )
     return model, history, test
 
@@ -341,6 +345,8 @@ def test_the_transform_reaches_the_network():
         ({"depth": 0}, "depth = 0: depth must be an integer >= 1"),
         ({"width": 16.0}, "width = 16.0: width must be an integer >= 1"),
         ({"classes": 1}, "classes = 1: classes must be"),
+        ({"channels": 0}, "channels = 0: channels must be an integer >= 1"),
+        ({"mlp_ratio": 0.0}, "mlp_ratio = 0.0: mlp_ratio must be"),
         ({"encoding_std": 0.0}, "encoding_std = 0.0: encoding_std must be"),
         ({"encoding_std": float("nan")}, "encoding_std = nan"),
     ],
@@ -348,30 +354,6 @@ def test_the_transform_reaches_the_network():
 def test_bad_networks_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         build_vit(**{**SMALL, **change})
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"steps": 0}, "steps = 0: steps must be"),
-        ({"batch": 2.5}, "batch = 2.5: batch must be"),
-        ({"lr": -1.0}, "lr = -1.0: lr must be"),
-        ({"lr": float("inf")}, "lr = inf: lr must be"),
-    ],
-)
-def test_bad_trainings_are_refused(change, message):
-    train, _ = train_and_test(["brick", "grass"], crop=16, count=2)
-    with pytest.raises(ValueError, match=message):
-        train_vit(build_vit(**{**SMALL, "classes": 2}), train, **{"steps": 1, **change})
-
-
-def test_a_training_that_diverges_stops_with_a_reason():
-    train, _ = train_and_test(["brick", "grass"], crop=16, count=2)
-    model = build_vit(**{**SMALL, "classes": 2})
-    with torch.no_grad():
-        model.head.bias[0] = float("inf")
-    with pytest.raises(ArithmeticError, match="after 0 steps: lower lr"):
-        train_vit(model, train, steps=1)
 
 
 # --- the experiment ------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from numerics.association import estimate
+from numerics.engine import FitConfig, crop_batches, fit
 from numerics.photos import PHOTOS, train_and_test
 from numerics.vision import (
     accuracy,
@@ -25,7 +27,6 @@ from numerics.vision import (
     encodings,
     shuffle_patches,
     spatial_structure,
-    train_vit,
 )
 
 __all__ = ["LIGHT", "Config", "run"]
@@ -66,7 +67,12 @@ LIGHT = Config(steps=450, test_crops=1024, recorded=4, runs=1, control=False)
 
 
 def _one_run(
-    config: Config, seed: int, shuffled: bool, device: str, progress: bool
+    config: Config,
+    seed: int,
+    shuffled: bool,
+    device: str,
+    directory: Path | None,
+    **options: Any,
 ) -> tuple[dict[str, Any], Tensor, Tensor]:
     """Return what is recorded of one run, and its encodings before and after."""
 
@@ -91,21 +97,20 @@ def _one_run(
     initial = encodings(model)
     # Seconds of processor time too: they do not depend on what else the machine is doing.
     start, start_cpu = time.perf_counter(), time.process_time()
-    history = train_vit(
+    label = f"seed {seed}{', control' if shuffled else ''}"
+    history = fit(
         model,
-        train,
-        steps=config.steps,
-        batch=config.batch,
-        lr=config.lr,
-        seed=seed,
-        transform=shuffle if shuffled else None,
+        crop_batches(train, config.batch, shuffle if shuffled else None),
+        FitConfig(steps=config.steps, batch=config.batch, lr=config.lr, seed=seed),
+        device=device,
         observe=lambda model: {
             "test_accuracy": accuracy(model, images, labels),
             **asdict(spatial_structure(encodings(model))),
         },
         record_at=np.linspace(0, config.steps, config.recorded).round().astype(int).tolist(),
-        progress=progress,
-        label=f"seed {seed}{', control' if shuffled else ''}",
+        directory=directory and directory / label.replace(", ", " ").replace(" ", "-"),
+        label=label,
+        **options,
     )
     one = {
         "seed": seed,
@@ -121,8 +126,24 @@ def _rounded_similarity(P: Tensor) -> list[list[float]]:
     return [[round(entry, 4) for entry in row] for row in cosine_similarity(P).tolist()]
 
 
-def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[str, Any]:
+def run(
+    config: Config,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    directory: Path | None = None,
+    resume: bool = False,
+) -> dict[str, Any]:
     """Train ``config.runs`` networks, and as many controls.
+
+    Parameters
+    ----------
+    config : Config
+    device : str
+    progress : bool
+    directory, resume
+        Of the checkpoints, a folder in ``directory`` for each training; see
+        :func:`numerics.engine.fit`.
 
     Returns
     -------
@@ -130,14 +151,19 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
         ``metrics``: mean and standard error over runs of the numbers of
         :class:`~numerics.vision.SpatialStructure` (``initial_``, ``trained_``, ``control_``), of
         the accuracy on test crops, and of the seconds of a training by the clock and of
-        processor time summed over threads, measurements included;
+        processor time summed over threads, measurements included (of a training that was resumed,
+        those of its last part);
         ``chance_accuracy``; ``side`` of the grid of patches; ``runs`` and ``controls``: for each
         its seed, seconds and history; ``similarity``: of the first run, matrices (side², side²)
         with patches row by row, rounded to four decimals.
     """
     seeds = range(config.seed, config.seed + config.runs)
-    trained = [_one_run(config, seed, False, device, progress) for seed in seeds]
-    controls = [_one_run(config, seed, True, device, progress) for seed in seeds if config.control]
+
+    def train_all(shuffled: bool) -> list[tuple[dict[str, Any], Tensor, Tensor]]:
+        options = {"progress": progress, "resume": resume}
+        return [_one_run(config, seed, shuffled, device, directory, **options) for seed in seeds]
+
+    trained, controls = train_all(False), train_all(True) if config.control else []
     runs = [one for one, _, _ in trained]
     control_runs = [one for one, _, _ in controls]
 

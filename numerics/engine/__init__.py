@@ -1,0 +1,33 @@
+"""One training loop for every real vision transformer, on Lightning Fabric.
+
+AdamW with warm-up and cosine decay, on one device or on many, in float32 or bfloat16, with gradient
+accumulation, averaged weights, mixup and cutmix on request.  Whatever is random in step k is drawn
+from (seed, k) alone, so on the CPU a run that was killed and resumed from a checkpoint ends with
+the weights of one that was not, to the bit.
+
+In: a model, a source of batches, a :class:`FitConfig`.  Out: the model, trained in place, and its
+:class:`~numerics.training.History`; in a directory, checkpoints and ``metrics.jsonl``.
+"""
+
+from numerics.engine.batches import Batches, crop_batches, dataset_batches
+from numerics.engine.checkpoint import (
+    CorruptCheckpointError,
+    list_checkpoints,
+    read_checkpoint,
+    write_checkpoint,
+)
+from numerics.engine.config import FitConfig
+from numerics.engine.loop import fit, launch
+
+__all__ = [
+    "Batches",
+    "CorruptCheckpointError",
+    "FitConfig",
+    "crop_batches",
+    "dataset_batches",
+    "fit",
+    "launch",
+    "list_checkpoints",
+    "read_checkpoint",
+    "write_checkpoint",
+]

@@ -1,0 +1,141 @@
+"""What one training is: its length, its batch, its learning rate and its options, all checked.
+
+In: numbers.  Out: a frozen :class:`FitConfig`, or a ``ValueError`` that names the field.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["PRECISIONS", "FitConfig"]
+
+#: Arithmetic by Fabric's name: float32, or bfloat16 products with float32 weights.
+PRECISIONS = ("32-true", "bf16-mixed")
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """One training.
+
+    Parameters
+    ----------
+    steps : int
+        Updates of the weights.
+    batch : int
+        Images in one update, over all devices together.
+    lr : float
+        The largest learning rate.
+    weight_decay : float
+        Decoupled, of AdamW; none on encodings, class tokens, biases and norms.
+    warmup : float
+        Fraction of the steps, in [0, 1), over which the learning rate rises linearly; a half cosine
+        takes it to 0 in the rest.
+    accumulate : int
+        Equal parts into which a batch is cut so that it fits into memory; the gradients are added
+        up, and the update is that of the whole batch up to rounding.
+    precision : str
+        One of :data:`PRECISIONS`.
+    ema : float, optional
+        Keep an exponential average of the weights with this decay in (0, 1); see :func:`fit`.
+        The decay of update k is at most 1 − k^(−2/3), so that the start is soon forgotten.
+    mixup, cutmix : float
+        Parameter of the Beta distribution of timm's ``Mixup``, 0 for none.
+    label_smoothing : float
+        In [0, 1).
+    clip : float, optional
+        Largest norm of the gradient.
+    checkpoint_every : int, optional
+        Updates between checkpoints; a tenth of the steps by default.
+    log_every : int
+        Updates between lines of ``metrics.jsonl``.
+    seed : int
+        Of every batch and of what is random inside the model; at least 0.
+
+    Raises
+    ------
+    ValueError
+        Naming the field, its value and what is allowed.
+
+    Examples
+    --------
+    >>> FitConfig(steps=100).warmup_steps
+    10
+    >>> FitConfig(steps=100, batch=64, accumulate=3)
+    Traceback (most recent call last):
+        ...
+    ValueError: FitConfig.accumulate = 3: accumulate must divide batch = 64
+    """
+
+    steps: int = 1000
+    batch: int = 64
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    warmup: float = 0.1
+    accumulate: int = 1
+    precision: str = "32-true"
+    ema: float | None = None
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    label_smoothing: float = 0.0
+    clip: float | None = None
+    checkpoint_every: int | None = None
+    log_every: int = 50
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self._integers("steps", "batch", "accumulate", "log_every", least=1)
+        self._integers("seed", least=0)
+        if self.checkpoint_every is not None:
+            self._integers("checkpoint_every", least=1)
+        self._numbers("lr", allowed="a finite number > 0", low=0.0, open_below=True)
+        for name in ("weight_decay", "mixup", "cutmix"):
+            self._numbers(name, allowed="a finite number >= 0", low=0.0)
+        for name in ("warmup", "label_smoothing"):
+            self._numbers(name, allowed="a number in [0, 1)", low=0.0, below=1.0)
+        if self.ema is not None:
+            self._numbers("ema", allowed="None or in (0, 1)", low=0.0, open_below=True, below=1.0)
+        if self.clip is not None:
+            self._numbers("clip", allowed="None or a finite number > 0", low=0.0, open_below=True)
+        if self.batch % self.accumulate:
+            raise ValueError(
+                f"FitConfig.accumulate = {self.accumulate}: accumulate must divide "
+                f"batch = {self.batch}"
+            )
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"FitConfig.precision = {self.precision!r}: precision must be one of "
+                f"{', '.join(PRECISIONS)}"
+            )
+
+    def _integers(self, *names: str, least: int) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(
+                    f"FitConfig.{name} = {value!r}: {name} must be an integer >= {least}"
+                )
+
+    def _numbers(
+        self,
+        name: str,
+        *,
+        allowed: str,
+        low: float,
+        open_below: bool = False,
+        below: float = math.inf,
+    ) -> None:
+        value = getattr(self, name)
+        number = not isinstance(value, bool) and isinstance(value, (int, float))
+        if not number or not low <= value < below or (open_below and value == low):
+            raise ValueError(f"FitConfig.{name} = {value!r}: {name} must be {allowed}")
+
+    @property
+    def warmup_steps(self) -> int:
+        """Updates before the learning rate is largest; at least one comes after them."""
+        return min(round(self.warmup * self.steps), self.steps - 1)
+
+    @property
+    def checkpoint_steps(self) -> int:
+        """Updates between checkpoints."""
+        return self.checkpoint_every or max(1, self.steps // 10)
