@@ -139,8 +139,10 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
         by arm, the labels and the logits A (D, D) at the end of the first run, to two decimals.
     """
     seeds = range(config.seed, config.seed + config.runs)
-    columns = ("loss", "test_error", "association", "margin", "alpha", "gamma", "rho")
-    columns += ("gamma_spread", "rho_spread")
+    columns = (
+        *("loss", "test_error", "association", "margin"),
+        *("alpha", "gamma", "gamma_spread", "rho", "rho_spread"),
+    )
     runs: dict[str, list[dict[str, Any]]] = {arm: [] for arm in ARMS}
     first: dict[str, Any] = {}
     for arm in ARMS:
