@@ -33,6 +33,7 @@ from theory.statements import (
     data,
     dynamics,
     expectation,
+    gaussian,
     generalization,
     model,
     no_association,
@@ -205,6 +206,18 @@ PLANTED = [
     ("thm-5-1-frozen", transfer, "invariant_error", lambda s: 9 * data.invariant_error(s), REFUTED),
     ("thm-5-1-boxes", transfer, "box_bound", lambda s, N: 3 * boxes(s, N), REFUTED),
     ("thm-5-1-boxes", transfer, "empty_boxes", lambda L, N: empty(L, N + 1), REFUTED),
+    ("prop-gaussian-patch", gaussian, "cubic_moments", lambda D, k: moments(D, -k), REFUTED),
+    ("prop-gaussian-patch", gaussian, "patch_teacher", gaussian.set_teacher, REFUTED),
+    (
+        "thm-gaussian-set",
+        gaussian,
+        "drive_bracket",
+        lambda h, L, C, b: bracket(h, L, C - 1, b),
+        REFUTED,
+    ),
+    ("thm-gaussian-set", gaussian, "set_drive", lambda *state: 1.2 * drive(*state), CONTRADICTED),
+    ("thm-gaussian-set", gaussian, "set_teacher", gaussian.patch_teacher, REFUTED),
+    ("cor-gaussian-limit", gaussian, "taylor_coefficients", lambda: (-7, 3, -45, 6), REFUTED),
 ]
 
 
@@ -220,6 +233,7 @@ symmetric, failure = transfer.symmetric_weights, transfer.averaging_failure
 boxes, empty = transfer.box_bound, transfer.empty_boxes
 data_f_star, data_law = data.f_star, data.spurious_law
 beyond = expectation._beyond
+moments, bracket, drive = gaussian.cubic_moments, gaussian.drive_bracket, gaussian.set_drive
 model_margin, symmetry_orbitals = model.margin, symmetry.orbitals
 
 

@@ -5,6 +5,7 @@ from theory.statements import (
     data,
     dynamics,
     expectation,
+    gaussian,
     generalization,
     model,
     no_association,
@@ -18,7 +19,7 @@ __all__ = ["STATEMENTS"]
 
 _CHAPTERS = (
     *(data, model, symmetry, generalization, no_association, transfer),
-    *(expectation, dynamics, comparison, vision),
+    *(expectation, dynamics, comparison, gaussian, vision),
 )
 
 # In the order of the book.
