@@ -79,7 +79,11 @@ def test_figure_2_runs_every_arm():
         assert np.diag(A) == pytest.approx(sigma_A)
         partition = Partition(tuple(results["first"][arm]["labels"]))
         # Rounded to two decimals, logits may tie.
-        assert association_score(A, partition) == pytest.approx(runs[0]["association"][-1], abs=0.2)
+        best = runs[0]["best"]
+        assert runs[0]["loss"][best] == min(runs[0]["loss"])
+        assert association_score(A, partition) == pytest.approx(
+            runs[0]["association"][best], abs=0.2
+        )
     again = figure_2.run(TINY, progress=False)
     assert again == results
 
@@ -88,6 +92,21 @@ def test_arms_differ_in_law_only():
     runs = figure_2.run(replace(TINY, steps=1, recorded=2, runs=1), progress=False)["runs"]
     first = {arm: (one["alpha"][0], one["gamma"][0]) for arm, (one,) in runs.items()}
     assert len(set(first.values())) == 1
+
+
+def test_rows_turn_to_a_set_of_another():
+    # Set 0 looks at set 1, set 1 at set 2, set 2 at set 0, as in a derangement.
+    partition = Partition.scattered(3, 4, 2)
+    labels = torch.tensor(partition.labels)
+    following = (labels[None] == (labels[:, None] + 1) % 3) * 5.0
+    assert figure_2.rows_on_a_set(following, partition) == {"own_rows": 0, "other_rows": 1}
+    own = (labels[None] == labels[:, None]) * 5.0
+    assert figure_2.rows_on_a_set(own, partition) == {"own_rows": 1, "other_rows": 0}
+    # What a row gives to itself does not count.
+    assert figure_2.rows_on_a_set(9 * torch.eye(12), partition) == {
+        "own_rows": 0,
+        "other_rows": 0,
+    }
 
 
 def test_chance_is_the_score_of_random_logits():
