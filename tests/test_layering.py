@@ -39,7 +39,7 @@ ROOMS = {
         ["attention", "positional"],
         ["models"],
         ["association"],
-        ["training", "vision", "pretrained"],
+        ["training", "transfer", "vision", "structured_vit", "pretrained"],
         ["engine"],
         ["experiments"],
         ["records"],

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise, product
+from itertools import combinations_with_replacement, pairwise, permutations, product
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -29,7 +31,14 @@ from theory.reduction import (
 from theory.setting import Coefficients, Setting
 from theory.start import EXCESS, start_rates
 from theory.statements.network import rational_sigmoid
-from theory.statements.statement import Statement, certified, property_, require, symbolic
+from theory.statements.statement import (
+    Check,
+    Statement,
+    certified,
+    property_,
+    require,
+    symbolic,
+)
 
 __all__ = ["STATEMENTS"]
 
@@ -114,6 +123,71 @@ def rates_by_enumeration() -> Claims:
         found = {"alpha": rate.alpha, "gamma": rate.gamma, "gap": rate.gamma - rate.rho}
         for name, value in found.items():
             yield f"{name} at {L, C, b, q}", Fraction(str(formulas[name].subs(at))), value
+
+
+@symbolic("every image at (L, C) = (2, 2), (3, 2), (2, 3), all q; the algebra for all sizes")
+def moments_of_the_start() -> Claims:
+    q, b = sp.symbols("q b")
+    for L, C in ((2, 2), (3, 2), (2, 3)):
+        D, n = L * C, (L - 1) * C
+        V = q * n
+        partition = Partition.contiguous(L, C)
+        pairs = list(permutations(range(D), 2))
+        means = {name: [sp.S.Zero] * 2 for name in ("x²x", "Txx", "x")}
+        cubes = total = third = nonzero = mixed = sp.S.Zero
+        for s in enumerate_samples(partition, q):
+            if s.y == 1:
+                chance, x, R = 2 * s.probability, s.delta, sum(s.delta) - C
+                for kind in (0, 1):
+                    chosen = [p for p in pairs if bool(partition.same_set[p]) == (kind == 0)]
+                    for name, f in (
+                        ("x²x", lambda i, j, x=x: x[i] ** 2 * x[j]),
+                        ("Txx", lambda i, j, x=x, T=C + R: T * x[i] * x[j]),
+                        ("x", lambda i, j, x=x: x[j]),
+                    ):
+                        mean = sp.Rational(sum(f(i, j) for i, j in chosen), len(chosen))
+                        means[name][kind] += chance * mean
+                cubes += chance * sum((b * f + C + R) ** 3 for f in x) / D
+                total, third = total + chance * (C + R), third + chance * (C + R) ** 3
+                N = sum(map(abs, x)) - C
+                nonzero, mixed = nonzero + chance * N, mixed + chance * N * R
+        expected = {
+            "x²x": (sp.Rational(1, L), q / L),
+            "Txx": (sp.Rational(C, L), 2 * q / L),
+            "x": (sp.Rational(C, D), sp.Rational(C, D)),
+        }
+        for name, (inside, across) in expected.items():
+            yield f"E {name} inside at {L, C}", means[name][0], inside
+            yield f"E {name} across at {L, C}", means[name][1], across
+        yield f"E T at {L, C}", total, sp.Integer(C)
+        yield f"E T³ at {L, C}", third, C**3 + 3 * C * V
+        yield f"E N and E NR at {L, C}", nonzero + 7 * mixed, V
+        right = b**3 * C + 3 * b**2 * C * (C + V) + (3 * b + D) * (C**3 + 3 * C * V)
+        yield f"mean of M³ at {L, C}", cubes, right / D
+    # From the moments to the three rates, for all sizes.
+    L, C = sp.symbols("L C", positive=True)
+    kappa, tau = sp.symbols("kappa tau", positive=True)
+    D, n = L * C, L * C - C
+    V, Z = q * n, D + b
+    slope = 3 * kappa**3 / (2 * tau)
+    gap = slope / L * (b**2 * (1 - q) + 2 * b * (C - 2 * q))
+    cubes = (b**3 * C + 3 * b**2 * C * (C + V) + (3 * b + D) * (C**3 + 3 * C * V)) / D
+    inside = (b**2 + 2 * b * C) / L + (C**3 + 3 * C * V) / D
+    gamma = slope * (inside - cubes / Z)
+    factor = 3 * kappa**3 * C / (2 * tau * D * Z)
+    braces = (D + b) * (b**2 + 2 * b * C) - b**3 - 3 * b**2 * (C + V) - 2 * b * (C**2 + 3 * V)
+    yield "γ' by the first line", sp.cancel(gamma - factor * braces), sp.S.Zero
+    last = factor * b * (b * (D - C - 3 * V) + 2 * C * (D - C) - 6 * V)
+    yield "γ' by the second line", sp.cancel(gamma - last), sp.S.Zero
+    names = {_s.L: L, _s.C: C, _s.q: q, _s.tau: tau, _b: b}
+    formulas = _start_formulas()
+    for name, value in (("gamma", gamma), ("gap", gap)):
+        right = formulas[name].subs(names).subs(_s.alpha, kappa * Z / D)
+        yield f"{name} with α for κ", sp.cancel(value - right), sp.S.Zero
+    weight = kappa * Z / D  # α
+    of_alpha = (3 * kappa**3 * D * cubes / weight + _s.nu * kappa * Z * C / weight) / 2
+    right = formulas["alpha"].subs(names).subs(_s.alpha, weight)
+    yield "α'", sp.cancel(of_alpha - right), sp.S.Zero
 
 
 @symbolic("all L, all C ≥ 2, q ≤ 1, σ_A: as a sum of products of factors ≥ 0")
@@ -272,6 +346,131 @@ def sign_of_the_drive() -> Claims:
             yield f"T < 0, x = {x}, p = {p}", (left - right).subs(slack, 2 - b), sp.S.Zero
 
 
+@symbolic("all T and b, p = 3, 5, 7, 9: the parts, and their powers of T and b; counts for n ≤ 6")
+def parts_of_the_increment() -> Claims:
+    T, b = sp.symbols("T b")
+    for p in (3, 5, 7, 9):
+        odd = ((T + b) ** (p - 1) - (T - b) ** (p - 1)) / 2
+        even = ((T + b) ** (p - 1) + (T - b) ** (p - 1)) / 2 - T ** (p - 1)
+        for value in (1, 0, -1):
+            left = (T + b) ** (p - 1) - (T + b * value) ** (p - 1)
+            yield (
+                f"increment at x = {value}, p = {p}",
+                left,
+                odd * (1 - value) + even * (1 - value**2),
+            )
+        # Every term of O has odd powers, every term of E even ones, with positive coefficients.
+        for part, parity in ((odd, 1), (even, 0)):
+            for (in_T, in_b), coefficient in sp.Poly(part, T, b).terms():
+                right = (in_T % 2, in_b % 2, in_b > 0, bool(coefficient > 0))
+                yield f"term T^{in_T} b^{in_b}, p = {p}", right, (parity, parity, True, True)
+    for n in range(2, 7):
+        for row in combinations_with_replacement((-1, 0, 1), n):
+            pairs = list(permutations(row, 2))
+            R, zero, minus = sum(row), row.count(0), row.count(-1)
+            one = Fraction(sum((1 - x) * (1 - z) for x, z in pairs), len(pairs))
+            two = Fraction(sum((1 - x * x) * (1 - z) for x, z in pairs), len(pairs))
+            yield f"m₁ of {row}", one, Fraction((n - R) ** 2 - zero - 4 * minus, n * (n - 1))
+            yield f"m₂ of {row}", two, Fraction(zero * (n - R - 1), n * (n - 1))
+
+
+Counts = Iterator[tuple[int, int, int, int]]
+
+
+def _counts(setting: Setting) -> Counts:
+    """(orders, n₊, n₀, n₋) of the n random patches."""
+    n = setting.n
+    for plus in range(n + 1):
+        for minus in range(n + 1 - plus):
+            orders = math.comb(n, plus) * math.comb(n - plus, minus)
+            yield orders, plus, n - plus - minus, minus
+
+
+def _two_velocities(setting: Setting, alpha: Any, b: Any, number: Any, sig: Any) -> tuple:
+    """α' and γ' − ρ' at γ = ρ, as sums over the counts: the formulas, and no code of the model."""
+    D, C, n, p = setting.D, setting.C, setting.n, setting.p
+    q, nu, tau = (number(x) for x in (setting.q, setting.nu, setting.temperature))
+    kappa, one = alpha * D / (D + b), number(1)
+    value = {(T, x): kappa * (T + b * x) for T in range(C - n, C + n + 1) for x in (1, 0, -1)}
+    output = {key: v**p + nu * v for key, v in value.items()}
+    slope = {key: (p * v ** (p - 1) + nu) * v for key, v in value.items()}
+    parts = {
+        T: (
+            ((T + b) ** (p - 1) - (T - b) ** (p - 1)) / 2,
+            ((T + b) ** (p - 1) + (T - b) ** (p - 1)) / 2 - T ** (p - 1) * one,
+        )
+        for T in range(C - n, C + n + 1)
+    }
+    half, none = ([x**k for k in range(n + 1)] for x in (q / 2, one - q))
+    rise = gap = number(0)
+    for orders, plus, zero, minus in _counts(setting):
+        R = plus - minus
+        T, in_image = C + R, {1: C + plus, 0: zero, -1: minus}
+        F = sum((k * output[T, x] for x, k in in_image.items()), number(0))
+        weight = orders * half[plus + minus] * none[zero] * sig(F)
+        rise += weight * sum((k * slope[T, x] for x, k in in_image.items()), number(0)) / alpha
+        odd, even = parts[T]
+        gap += weight * (odd * ((n - R) ** 2 - zero - 4 * minus) + even * (zero * (n - R - 1)))
+    return rise, p * kappa**p * C / (tau * D * n * (n - 1)) * gap
+
+
+@symbolic("the formula against all images; (L, C) = (2, 2), (3, 2), (2, 3), p = 3, 5, three b")
+def parts_by_enumeration() -> Claims:
+    for (L, C), p, b in product(
+        ((2, 2), (3, 2), (2, 3)), (3, 5), map(Fraction, ("-1/3", "2", "7"))
+    ):
+        alpha = Fraction(1, 2)
+        setting = Setting(L=L, C=C, q=Fraction(3, 5), p=p, nu=Fraction(1, 4), sigma_A=0)
+        Z = setting.D + b
+        levels = AttentionLevels((1 + b) / Z, 1 / Z, 1 / Z)
+        found = rational_slope(setting, alpha, levels, rational_sigmoid)
+        rise, gap = _two_velocities(setting, alpha, b, Fraction, rational_sigmoid)
+        yield f"α' at {L, C, p, b}", found.alpha, rise
+        yield f"γ' − ρ' at {L, C, p, b}", found.gamma - found.rho, gap
+
+
+# (setting, ends of an interval of α that holds a root of α'): two plateaus with a negative drive.
+_NEGATIVE = (
+    (("5", "2", "4/5", "1", "3/10"), "59301/1000000", "59421/1000000"),
+    (("16", "4", "1/2", "1/20", "1/2"), "324583/10000000", "324649/10000000"),
+)
+
+
+@certified("α' at both ends and the drive on the whole interval, in balls, at the two settings")
+def drive_is_negative_on_the_plateau() -> Margins:
+    def sig(F: arb) -> arb:
+        return 1 / (1 + F.exp())
+
+    with ctx.workprec(128):
+        for (L, C, q, nu, sigma_A), low, high in _NEGATIVE:
+            setting = Setting(L=int(L), C=int(C), q=Fraction(q), p=3, nu=Fraction(nu),
+                              sigma_A=Fraction(sigma_A))  # fmt: skip
+            b = ball(setting.sigma_A).exp() - 1
+            ends = [ball(low), ball(high)]
+            rise, fall = (_two_velocities(setting, x, b, ball, sig)[0] for x in ends)
+            yield f"α' > 0 at {low}", rise
+            yield f"α' < 0 at {high}", -fall
+            _, gap = _two_velocities(setting, ends[0].union(ends[1]), b, ball, sig)
+            yield f"γ' < ρ' between, {L, C, q}", -gap
+
+
+@symbolic("the formulas and all images at (3, 2, 1/2), e^{σ_A/τ} = 20, α = τ = 1, factor ½")
+def gamma_falls_at_the_start() -> Claims:
+    names = {_s.L: 3, _s.C: 2, _s.q: sp.Rational(1, 2), _s.alpha: 1, _s.tau: 1, _b: 19}
+    at = {name: sp.Rational(value) for name, value in names.items()}
+    formulas = _start_formulas()
+    gamma = formulas["gamma"].subs(at)
+    gap = formulas["gap"].subs(at)
+    setting = Setting(L=3, C=2, q=Fraction(1, 2), p=3, nu=Fraction(1, 5), sigma_A=0)
+    levels = AttentionLevels(Fraction(20, 25), Fraction(1, 25), Fraction(1, 25))
+    rate = rational_slope(setting, Fraction(1), levels, lambda F: Fraction(1, 2))
+    yield "γ'", Fraction(str(gamma)), rate.gamma
+    yield "γ' − ρ'", Fraction(str(gap)), rate.gamma - rate.rho
+    yield "γ' by hand", rate.gamma, Fraction(-69768, 390625)
+    yield "ρ' by hand", rate.rho, Fraction(-659718, 390625)
+    yield "both fall, ρ faster", rate.rho < rate.gamma < 0, True
+
+
 @property_("one succeeding path, (L, C, q) = (4, 3, 0.3), σ_A = 2: the times are in order")
 def acts_of_the_code() -> None:
     setting = Setting(L=4, C=3, q=0.3, p=3, nu=0.05, sigma_A=2.0)
@@ -352,20 +551,36 @@ def euler_recursion() -> Claims:
     yield "starts at 0", solution.subs(k, 0), sp.S.Zero
 
 
-@certified("each row: its start, margin, error, and random steps again: three if D ≤ 12, else one")
-def certified_rows() -> Margins:
-    rng = np.random.default_rng(0)
-    for name, run in TABLE.items():
+def _row(name: str) -> Check:
+    """One row of the certified table: random steps again, its margin and its error."""
+    case = TABLE[name].setting
+    again = 3 if case.D <= 12 else 2 if case.D <= 64 else 1
+
+    @certified(f"{name}: its start, margin and error, and {again} of its steps again, at random")
+    def row() -> Margins:
         found = certificate(name)  # raises if it is of another run, or absent
         steps = np.arange(found.steps + 1)
-        for step in rng.choice(steps, 3 if run.setting.D <= 12 else 1, replace=False):
+        for step in np.random.default_rng(0).choice(steps, again, replace=False):
             # False means "not proved", so it must not read as a refutation.
-            again = arb(1) if check_step(found, int(step)) else arb(0, 1)
-            yield f"{name}, step {step}", again
+            proved = arb(1) if check_step(found, int(step)) else arb(0, 1)
+            yield f"{name}, step {step}", proved
         sign = -1 if name == "failure" else 1
         yield f"margin of {name}", sign * found.margin()
-        if sign > 0:
+        if name.endswith("patches"):
             yield f"error of {name}", ball("1/20") - found.error_bound()
+
+    return row
+
+
+@certified("the last balls of the rows failure and success, whose settings differ in σ_A alone")
+def one_task_two_ends() -> Margins:
+    failure, success = (TABLE[name] for name in ("failure", "success"))
+    alike = replace(failure, setting=replace(failure.setting, sigma_A=success.setting.sigma_A))
+    if alike != success:
+        raise ValueError("the two runs differ in more than their diagonal")
+    yield "failure", -certificate("failure").margin()
+    yield "success", certificate("success").margin()
+    yield "a positive diagonal fails", failure.setting.sigma_A
 
 
 @property_(
@@ -417,7 +632,7 @@ STATEMENTS = (
         depends=("def-descent", "lem-equal-logits", "lem-laws"),
         paper="Theorem 4.1",
         relation="finite-size form",
-        checks=(rates_at_the_start, rates_by_enumeration),
+        checks=(rates_at_the_start, rates_by_enumeration, moments_of_the_start),
     ),
     Statement(
         id="cor-start",
@@ -427,6 +642,15 @@ STATEMENTS = (
         hypotheses=("$p=3$", r"$C\ge2$", r"$\gamma=\rho=0$", r"$(C,q)\ne(2,1)$"),
         depends=("thm-start",),
         checks=(sign_at_the_start,),
+    ),
+    Statement(
+        id="ex-gamma-falls",
+        kind="example",
+        title="Both logits may fall",
+        text=r"""At $(L,C,q)=(3,2,\frac12)$, $e^{\sigma_A/\tau}=20$ and $\alpha=\tau=1$ the formulas
+            give $\gamma'=-69768/390625$ and $\rho'=-659718/390625$.""",
+        depends=("thm-start",),
+        checks=(gamma_falls_at_the_start,),
     ),
     Statement(
         id="prop-small",
@@ -486,6 +710,30 @@ STATEMENTS = (
         checks=(sign_of_the_drive,),
     ),
     Statement(
+        id="cor-drive-parts",
+        kind="corollary",
+        title="The odd and the even part",
+        text=r"""$\gamma'-\rho'=\frac{p\kappa^pC}{\tau D}\E[\sig(-F)(\Delta_{\text{odd}}m_1+
+            \Delta_{\text{even}}m_2)]$, the odd and the even part of $(T+b)^{p-1}-T^{p-1}$ in $b$;
+            $\Delta_{\text{even}}>0$, and $\Delta_{\text{odd}}$ has the sign of $bT$.""",
+        hypotheses=(r"$\gamma=\rho$", r"$C\ge2$", r"$L\ge2$"),
+        depends=("thm-drive",),
+        paper="Theorem 4.1",
+        relation="finite-size form",
+        checks=(parts_of_the_increment, parts_by_enumeration),
+    ),
+    Statement(
+        id="prop-drive-negative",
+        kind="proposition",
+        title="The drive can be negative on the plateau",
+        text=r"""At $(5,2,\frac45)$, $\nu=1$, $\sigma_A=\frac3{10}$ and at $(16,4,\frac12)$,
+            $\nu=\frac1{20}$, $\sigma_A=\frac12$ there is a root of $\alpha'$ at which
+            $\gamma'<\rho'$.""",
+        hypotheses=(r"$\gamma=\rho=0$", "$p=3$", r"$\tau=1$"),
+        depends=("cor-drive-parts", "prop-plateau"),
+        checks=(drive_is_negative_on_the_plateau,),
+    ),
+    Statement(
         id="def-acts",
         kind="definition",
         title="The acts",
@@ -514,13 +762,13 @@ STATEMENTS = (
         kind="theorem",
         title="Certified descent",
         text=r"""After the steps of each row of the table gradient descent has the margin, the loss
-            and the error of that row: association at 12, 64 and 196 patches, and a failure though
-            $\sigma_A>0$.""",
+            and the error of that row: association at 12, 64 and 196 patches, and at 10 patches a
+            failure though $\sigma_A>0$ beside a success at a larger $\sigma_A$.""",
         hypotheses=("a row of the table", r"$\gamma^0=\rho^0=0$", r"$\tau=1$", "$p=3$"),
         depends=("def-descent", "prop-margin", "lem-loss-error", "prop-pieces"),
         paper="Theorem 4.1",
         relation="finite-size form",
-        checks=(certified_rows,),
+        checks=tuple(_row(name) for name in TABLE),
     ),
     Statement(
         id="rem-proved",
@@ -531,6 +779,6 @@ STATEMENTS = (
             *("thm-start", "cor-frozen", "prop-plateau", "thm-drive", "prop-euler", "def-acts"),
             "thm-certified",
         ),
-        checks=(seen_on_paths,),
+        checks=(one_task_two_ends, seen_on_paths),
     ),
 )
