@@ -73,16 +73,11 @@ def _with_data(
 
 
 def _map_of_the_middle(results: dict) -> Table:
-    """Similarity of the patch in the middle of the grid with every patch, in its place."""
+    """Similarity of patch (side // 2, side // 2) with every patch, in its place."""
     side = results["side"]
     middle = side // 2 * side + side // 2
     row = results["similarity"][middle]
-    table = Table(
-        title=f"cosine similarity with patch ({side // 2}, {side // 2}), counted from 0",
-        show_header=False,
-        show_lines=False,
-        padding=0,
-    )
+    table = Table(show_header=False, padding=0)
     for r in range(side):
         table.add_row(*(f"{value:4.1f}" for value in row[r * side : (r + 1) * side]))
     return table
@@ -98,7 +93,10 @@ def _read_checkpoint(name: str, experiment: ModuleType, checkpoint: str, out: Pa
         results = experiment.from_checkpoint(checkpoint)
     except (ValueError, OSError) as error:
         raise _fail(f"{name}: {error}") from error
-    console.print(_metrics_table(name, results), _map_of_the_middle(results))
+    middle = results["side"] // 2
+    console.print(_metrics_table(name, results))
+    console.print(f"cosine similarity of all patches with patch ({middle}, {middle}), from 0:")
+    console.print(_map_of_the_middle(results))
     if out is not None:
         # Under a name of its own: it is no record of the experiment, which trains networks.
         record = Record(
