@@ -30,6 +30,7 @@ ROOMS = {
         ["start"],
         ["population", "expectation", "enumeration", "quadrature", "quadrature_plan", "certified"],
         ["dynamics", "certified_descent"],
+        ["image_law", "concentration", "perturbation"],
         ["certificates"],
         ["statements"],
         ["ledger"],

@@ -33,12 +33,15 @@ from theory.statements import (
     STATEMENTS,
     comparison,
     data,
+    drive,
     dynamics,
     expectation,
     gaussian,
     generalization,
     model,
     no_association,
+    stability,
+    start,
     symmetry,
     transfer,
 )
@@ -103,9 +106,9 @@ def dropped_pairs() -> dict[sp.Symbol, sp.Expr]:
 
 
 def flipped_start() -> dict[str, sp.Expr]:
-    formulas = dynamics._start_formulas()
-    K = formulas["gamma"] / (2 * SYMBOLS.C - 6 * SYMBOLS.q + dynamics._b * (1 - 3 * SYMBOLS.q))
-    wrong = 2 * SYMBOLS.C + 6 * SYMBOLS.q + dynamics._b * (1 - 3 * SYMBOLS.q)
+    formulas = start._start_formulas()
+    K = formulas["gamma"] / (2 * SYMBOLS.C - 6 * SYMBOLS.q + start._b * (1 - 3 * SYMBOLS.q))
+    wrong = 2 * SYMBOLS.C + 6 * SYMBOLS.q + start._b * (1 - 3 * SYMBOLS.q)
     return formulas | {"gamma": K * wrong}
 
 
@@ -128,7 +131,7 @@ dynamics_loss = dynamics.certified_expectation
 
 
 def swapped_slope(*arguments: Any) -> Coefficients:
-    found = dynamics_slope(*arguments)
+    found = drive_slope(*arguments)
     return Coefficients(found.alpha, found.rho, found.gamma)
 
 
@@ -141,12 +144,12 @@ def lopsided(partition: Partition, own: Fraction, inside: Fraction, across: Frac
 
 def dropped_counts(setting: Setting) -> Any:
     """The counts without the images whose random patches are all zero."""
-    return (row for row in dynamics_counts(setting) if row[2] < setting.n)
+    return (row for row in drive_counts(setting) if row[2] < setting.n)
 
 
 def stronger_diagonal() -> tuple:
     """The first case with a larger diagonal, on whose plateau the drive is positive."""
-    (setting, *ends), *rest = dynamics._NEGATIVE
+    (setting, *ends), *rest = drive._NEGATIVE
     return (((*setting[:-1], "1"), *ends), *rest)
 
 
@@ -154,8 +157,8 @@ def halved(partition: Partition, q: Any) -> Any:
     return (replace(s, probability=s.probability / 2) for s in listed(partition, q))
 
 
-dynamics_slope = dynamics.rational_slope
-dynamics_counts = dynamics._counts
+drive_slope = drive.rational_slope
+drive_counts = drive._counts
 REFUTED, CONTRADICTED = Verdict.REFUTED.value, Verdict.CONTRADICTED.value
 
 PLANTED = [
@@ -178,8 +181,8 @@ PLANTED = [
     ("prop-truncation", expectation, "_beyond", lambda K, P: beyond(K, P) * 24 / 25, REFUTED),
     ("prop-pieces", expectation, "_beyond", lambda K, P: beyond(K, P) / 8, REFUTED),
     ("thm-midpoint", expectation, "_sig", lambda x: 1 / (1 + x.exp()), REFUTED),
-    ("thm-start", dynamics, "_start_formulas", flipped_start(), REFUTED),
-    ("thm-drive", dynamics, "rational_slope", swapped_slope, REFUTED),
+    ("thm-start", start, "_start_formulas", flipped_start(), REFUTED),
+    ("thm-drive", drive, "rational_slope", swapped_slope, REFUTED),
     ("lem-loss-error", dynamics, "certified_expectation", tightened_loss, REFUTED),
     ("prop-minibatch", comparison, "population_gradient", scaled_gradient(1.5), CONTRADICTED),
     ("prop-margin", model, "is_associated", lambda A, p: True, REFUTED),
@@ -234,18 +237,18 @@ PLANTED = [
     ("prop-structured", data, "f_star", lambda x, p: -data_f_star(x, p), REFUTED),
     ("ex-errors", data, "bayes_error", lambda s: data.invariant_error(s), REFUTED),
     ("cor-conservation", symmetry, "symmetric_weights", lopsided, REFUTED),
-    ("ex-transverse", symmetry, "_MOST", Fraction(52, 100), REFUTED),
-    ("ex-transverse", symmetry, "_LEAST", Fraction(53, 100), REFUTED),
+    ("ex-transverse", stability, "_MOST", Fraction(52, 100), REFUTED),
+    ("ex-transverse", stability, "_LEAST", Fraction(53, 100), REFUTED),
     ("ex-hard-bayes", no_association, "bayes_error", lambda s: 2 * data.bayes_error(s), REFUTED),
     ("thm-3-2", no_association, "AttentionLevels", lambda a, g, r: levels(a, r, g), REFUTED),
     ("rem-gram", model, "certificate", lambda name: certificate("12-patches"), REFUTED),
     ("cor-nodes", expectation, "_sums", lambda x, c, P, K: sums(x, c, P, K - K // 4), REFUTED),
     ("prop-truncation", expectation, "_beyond", lambda K, P: beyond(K, P) / 2, REFUTED),
-    ("ex-gamma-falls", dynamics, "_start_formulas", flipped_start(), REFUTED),
-    ("thm-start", dynamics, "enumerate_samples", lambda p, q: halved(p, q), REFUTED),
-    ("cor-drive-parts", dynamics, "rational_slope", swapped_slope, REFUTED),
-    ("cor-drive-parts", dynamics, "_counts", dropped_counts, REFUTED),
-    ("prop-drive-negative", dynamics, "_NEGATIVE", stronger_diagonal(), REFUTED),
+    ("ex-gamma-falls", start, "_start_formulas", flipped_start(), REFUTED),
+    ("thm-start", start, "enumerate_samples", lambda p, q: halved(p, q), REFUTED),
+    ("cor-drive-parts", drive, "rational_slope", swapped_slope, REFUTED),
+    ("cor-drive-parts", drive, "_counts", dropped_counts, REFUTED),
+    ("prop-drive-negative", drive, "_NEGATIVE", stronger_diagonal(), REFUTED),
     ("prop-root-n", comparison, "_sample_gradients", lambda w, v: gradients(w, v)[:-1], REFUTED),
     ("rem-proved", dynamics, "certificate", lambda name: certificate("success"), REFUTED),
     ("prop-gaussian-patch", gaussian, "cubic_moments", lambda D, k: moments(D, -k), REFUTED),
@@ -257,7 +260,13 @@ PLANTED = [
         lambda h, L, C, b: bracket(h, L, C - 1, b),
         REFUTED,
     ),
-    ("thm-gaussian-set", gaussian, "set_drive", lambda *state: 1.2 * drive(*state), CONTRADICTED),
+    (
+        "thm-gaussian-set",
+        gaussian,
+        "set_drive",
+        lambda *state: 1.2 * set_drive(*state),
+        CONTRADICTED,
+    ),
     ("thm-gaussian-set", gaussian, "set_teacher", gaussian.patch_teacher, REFUTED),
     ("cor-gaussian-limit", gaussian, "taylor_coefficients", lambda: (-7, 3, -45, 6), REFUTED),
 ]
@@ -276,8 +285,9 @@ boxes, empty = transfer.box_bound, transfer.empty_boxes
 data_f_star, data_law = data.f_star, data.spurious_law
 beyond, sums = expectation._beyond, expectation._sums
 gradients = comparison._sample_gradients
-levels, listed = no_association.AttentionLevels, dynamics.enumerate_samples
-moments, bracket, drive = gaussian.cubic_moments, gaussian.drive_bracket, gaussian.set_drive
+levels, listed = no_association.AttentionLevels, start.enumerate_samples
+moments, bracket = gaussian.cubic_moments, gaussian.drive_bracket
+set_drive = gaussian.set_drive
 model_margin, symmetry_orbitals = model.margin, symmetry.orbitals
 
 
