@@ -129,6 +129,8 @@ class FitConfig:
         number = not isinstance(value, bool) and isinstance(value, (int, float))
         if not number or not low <= value < below or (open_below and value == low):
             raise ValueError(f"FitConfig.{name} = {value!r}: {name} must be {allowed}")
+        # A scalar of numpy is a float too, but a checkpoint that holds one is not read as data.
+        object.__setattr__(self, name, float(value))
 
     @property
     def warmup_steps(self) -> int:
