@@ -56,9 +56,9 @@ class Recipe:
     heads: int = 4
     mlp_ratio: float = 2.0
     encoding_std: float = 0.02
-    steps: int = 800
-    batch: int = 64
-    lr: float = 1e-3
+    steps: int = 500
+    batch: int = 32
+    lr: float = 3e-3
     weight_decay: float = 0.05
     precision: str = "32-true"
     mixup: float = 0.0
@@ -86,7 +86,7 @@ _CIFAR = Recipe(patch=4, width=192, depth=6, heads=3, mlp_ratio=4.0, steps=20_00
 RECIPES = {
     "structured": Recipe(patch=4),
     "gaussian-convolution": Recipe(patch=4),
-    "digits": Recipe(patch=1),
+    "digits": Recipe(patch=2),
     "photos": Recipe(patch=4),
     "cifar10": replace(_CIFAR, precision="bf16-mixed"),
     "cifar100": replace(_CIFAR, precision="bf16-mixed"),
@@ -149,6 +149,7 @@ def compare(
     *,
     seed: int,
     recorded: int = 5,
+    test_images: int | None = None,
     device: str = "cpu",
     directory: Path | None = None,
     resume: bool = False,
@@ -165,6 +166,8 @@ def compare(
         Of the weights at the start and of the batches: equal for both kinds.
     recorded : int
         How often the accuracy is measured, the start and the end included; at least 2.
+    test_images : int, optional
+        Measure it on the first ones only.
     directory, resume
         As in :func:`~numerics.engine.fit`.
 
@@ -207,7 +210,7 @@ def compare(
         dataset_batches(train, recipe.batch),
         recipe.fit_config(seed),
         device=device,
-        observe=lambda model: {"test_accuracy": dataset_accuracy(model, test)},
+        observe=lambda model: {"test_accuracy": dataset_accuracy(model, test, limit=test_images)},
         record_at=np.linspace(0, recipe.steps, recorded).round().astype(int).tolist(),
         directory=directory,
         resume=resume,

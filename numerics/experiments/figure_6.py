@@ -24,13 +24,15 @@ class Config:
 
     A seed draws the weights at the start and the order of the training images, the same for both
     kinds of attention.  Each data set has its :class:`~numerics.comparison.Recipe`; ``steps``
-    replaces the number of steps in all of them.
+    replaces the number of steps in all of them.  Accuracy is measured on the first ``test_images``
+    of the test part; None stands for all.
     """
 
     dataset: str | tuple[str, ...] = ("digits", "photos", "structured", "gaussian-convolution")
     root: str = "data"
     steps: int | None = None
-    recorded: int = 5
+    recorded: int = 4
+    test_images: int | None = 2000
     runs: int = 3
     seed: int = 0
 
@@ -63,6 +65,7 @@ def _one_set(
                     recipe,
                     seed=seed,
                     recorded=config.recorded,
+                    test_images=config.test_images,
                     device=device,
                     directory=directory and directory / label.replace(", ", "-").replace(" ", "-"),
                     resume=resume,
@@ -70,10 +73,11 @@ def _one_set(
                     label=label,
                 )
             )
+    held: int = len(data.test)  # type: ignore[arg-type]
     return {
         "recipe": asdict(recipe),
         "train_images": len(data.train),  # type: ignore[arg-type]
-        "test_images": len(data.test),  # type: ignore[arg-type]
+        "test_images": held if config.test_images is None else min(held, config.test_images),
         "chance_accuracy": 1 / data.classes,
         "runs": runs,
     }

@@ -26,15 +26,15 @@ class Config:
     :class:`~numerics.comparison.Recipe`.
     """
 
-    dataset: str = "structured"
+    dataset: str = "digits"
     root: str = "data"
-    sizes: tuple[int, ...] = (1250, 2500, 5000, 10_000, 20_000)
+    sizes: tuple[int, ...] = (180, 360, 719, 1437)
     steps: int | None = None
     runs: int = 3
     seed: int = 0
 
 
-LIGHT = Config(dataset="digits", sizes=(400, 1437), steps=100, runs=1)
+LIGHT = Config(sizes=(400, 1437), steps=100, runs=1)
 
 
 def run(
