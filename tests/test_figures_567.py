@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from numerics import datasets
+from numerics.__main__ import app
 from numerics.comparison import ATTENTIONS, RECIPES, compare, first_images, recipe_for
 from numerics.datasets import NAMES, ImageSet, Splits, load_dataset, shrink
 from numerics.engine import FitConfig, dataset_batches, fit
 from numerics.experiments import figure_5, figure_6, figure_7
 from numerics.networks import build_cnn, build_cnn_of_size, dataset_accuracy, parameter_count
 from numerics.permuted import PatchPermutation
+from numerics.records import load_record
 from numerics.vision import (
     build_vit,
     distance_bins,
@@ -24,6 +28,11 @@ from numerics.vision import (
     similarity_by_distance,
     spatial_structure,
 )
+
+
+def as_json(value):
+    return json.loads(json.dumps(value))
+
 
 TINY_VIT = {"width": 8, "depth": 1, "heads": 2}
 
@@ -376,6 +385,61 @@ def test_an_unknown_data_set_is_refused():
 def test_a_data_set_without_its_files_names_the_command(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"python -m numerics\.datasets cifar10"):
         figure_6.run(figure_6.Config(dataset="cifar10", root=str(tmp_path)), progress=False)
+
+
+@pytest.mark.parametrize("name", ["figure-5", "figure-6", "figure-7"])
+def test_another_data_set_is_an_option_of_the_command(name, tmp_path):
+    options = ["--dataset", "cifar10", "--root", str(tmp_path)]
+    result = CliRunner().invoke(app, ["run", name, *options])
+    assert result.exit_code == 2
+    assert "python -m numerics.datasets cifar10" in " ".join(result.output.split())
+
+
+# --- the records ---------------------------------------------------------------------------------
+
+
+def test_recorded_twins_are_one_problem_for_the_vit_and_two_for_the_cnn():
+    record = load_record("figure-5")
+    metrics = record.results["metrics"]
+    for name in record.config().datasets:
+        # Equal in law: the mean change is within five of its standard errors (Student, 2 degrees
+        # of freedom: two-sided level 3.8 %, for each of two sets).
+        change = metrics[f"{name}_vit_change"]
+        assert abs(change["mean"]) < 5 * change["standard_error"]
+        assert metrics[f"{name}_cnn_change"]["mean"] < 0
+    photos = {key[7:]: value["mean"] for key, value in metrics.items() if key[:7] == "photos_"}
+    assert photos["original_correlation"] < -0.2
+    assert photos["permuted_correlation"] < -0.2
+    assert abs(photos["permuted_shown_correlation"]) < 0.1
+
+
+def test_recorded_comparisons_are_of_equal_networks_and_their_metrics_follow_from_the_runs():
+    record = load_record("figure-6")
+    for name, one in record.results["datasets"].items():
+        assert len({run["parameters"] for run in one["runs"]}) == 1
+        assert one["recipe"] == as_json(asdict(recipe_for(name)))
+        last = {
+            attention: np.array(
+                [
+                    run["history"]["test_accuracy"][-1]
+                    for run in one["runs"]
+                    if run["attention"] == attention
+                ]
+            )
+            for attention in ATTENTIONS
+        }
+        difference = record.results["metrics"][f"{name}_difference"]
+        apart = last["positional"] - last["full"]
+        assert difference["mean"] == pytest.approx(apart.mean())
+        assert difference["standard_error"] == pytest.approx(apart.std(ddof=1) / len(apart) ** 0.5)
+
+
+def test_recorded_sizes_grow_and_the_largest_is_the_whole_set():
+    record = load_record("figure-7")
+    sizes = record.config().sizes
+    assert list(sizes) == sorted(sizes)
+    assert sizes[-1] == len(load_dataset(record.config().dataset).train)
+    assert record.results["recipe"] == as_json(asdict(recipe_for(record.config().dataset)))
 
 
 def test_digits_are_what_figure_5_takes():
