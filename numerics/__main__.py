@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from numerics.datasets import load_dataset
+from numerics.engine import FitConfig, launch
+from numerics.engine.standalone import load_everywhere, train_model
 from numerics.experiments import load_experiment, names, summary
 from numerics.records import RECORDS, Record, provenance, write_record
 
@@ -153,6 +155,78 @@ def run(
             **origin,
         )
         console.print(f"{write_record(record, directory)} ({duration:.1f} s)")
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(help="A vision transformer of timm's registry.")],
+    dataset: Annotated[str, typer.Option(help="See numerics.datasets.")],
+    out: Annotated[Path, typer.Option(help="Folder of checkpoints, metrics and weights.")],
+    steps: Annotated[int, typer.Option(help="Updates of the weights.")] = 1000,
+    batch: Annotated[int, typer.Option(help="Images in one, over all devices together.")] = 64,
+    lr: Annotated[float, typer.Option(help="The largest learning rate.")] = 1e-3,
+    weight_decay: float = 0.05,
+    warmup: Annotated[float, typer.Option(help="Fraction of the steps.")] = 0.1,
+    accumulate: Annotated[int, typer.Option(help="Parts of a batch.")] = 1,
+    precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
+    ema: Annotated[float | None, typer.Option(help="Decay of the average of weights.")] = None,
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
+    label_smoothing: float = 0.0,
+    clip: Annotated[float | None, typer.Option(help="Largest norm of the gradient.")] = None,
+    checkpoint_every: Annotated[int | None, typer.Option(help="Default steps/10.")] = None,
+    log_every: Annotated[int, typer.Option(help="Updates between lines of metrics.")] = 50,
+    seed: int = 0,
+    patch: Annotated[int | None, typer.Option(help="Side of a patch in pixels.")] = None,
+    evaluations: Annotated[int, typer.Option(help="Measurements of test accuracy.")] = 10,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N")] = "cpu",
+    devices: Annotated[int, typer.Option(help="Devices of this machine.")] = 1,
+    machines: Annotated[int, typer.Option(help="Machines; see numerics.engine.standalone.")] = 1,
+    root: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path("data"),
+    download: Annotated[bool, typer.Option("--download", help="Fetch what is missing.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from OUT, if it is there.")
+    ] = False,
+) -> None:
+    """Train one vision transformer by itself, on one device or on several."""
+    _check_device(device)
+    try:
+        config = FitConfig(
+            steps=steps,
+            batch=batch,
+            lr=lr,
+            weight_decay=weight_decay,
+            warmup=warmup,
+            accumulate=accumulate,
+            precision=precision,
+            ema=ema,
+            mixup=mixup,
+            cutmix=cutmix,
+            label_smoothing=label_smoothing,
+            clip=clip,
+            checkpoint_every=checkpoint_every,
+            log_every=log_every,
+            seed=seed,
+        )
+        fabric = launch(device, precision=precision, devices=devices, machines=machines)
+        done = train_model(
+            model,
+            load_everywhere(fabric, dataset, root, download=download),
+            config,
+            fabric,
+            patch=patch,
+            evaluations=evaluations,
+            directory=out,
+            resume=resume,
+            progress=console.is_terminal,
+        )
+    except (ValueError, ArithmeticError, OSError) as error:
+        raise _fail(str(error)) from error
+    if fabric.is_global_zero:
+        right = done.history["test_accuracy"][-1]
+        spread = (right * (1 - right) / done.test_images) ** 0.5
+        console.print(f"test accuracy {right:.4f} ± {spread:.4f} ({done.test_images} images)")
+        console.print(f"{out / 'weights.safetensors'}")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,16 @@ __all__ = ["RECORDS", "Record", "load_record", "provenance", "write_record"]
 
 RECORDS = Path(__file__).parent / "records"
 
-_PACKAGES = ("numpy", "scipy", "torch", "torchvision", "timm", "scikit-image", "scikit-learn")
+_PACKAGES = (
+    "numpy",
+    "scipy",
+    "torch",
+    "torchvision",
+    "timm",
+    "lightning-fabric",
+    "scikit-image",
+    "scikit-learn",
+)
 
 
 @dataclass(frozen=True)

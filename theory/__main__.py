@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -142,12 +143,17 @@ def ledger(
     only: Annotated[
         str | None, typer.Option(help="One statement; what it rests on is checked too.")
     ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; one for each core if not given.")
+    ] = None,
 ) -> None:
-    """Run the checks of every statement of the book; exit code 1 if one does not pass."""
+    """Run the checks of every statement of the book; exit code 1 if one is not proved."""
     from theory.ledger import LedgerError, passed, run_ledger
 
     try:
-        entries = run_ledger(only=only, progress=_progress)
+        # One statement takes less time than starting a process.
+        workers = jobs or (min(os.cpu_count() or 1, 8) if only is None else 1)
+        entries = run_ledger(only=only, jobs=workers, progress=_progress)
     except LedgerError as error:
         raise _fail(error) from error
     shown = [entry for entry in entries if only in (None, entry.statement.id)]

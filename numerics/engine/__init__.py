@@ -17,7 +17,8 @@ from numerics.engine.checkpoint import (
     write_checkpoint,
 )
 from numerics.engine.config import FitConfig
-from numerics.engine.loop import fit, launch
+from numerics.engine.loop import fit
+from numerics.engine.step import launch
 
 __all__ = [
     "Batches",

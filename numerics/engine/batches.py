@@ -82,6 +82,11 @@ def crop_batches(
     return batches
 
 
+def usual_workers() -> int:
+    """Processes that read images: one a core that may be used, at most 8."""
+    return min(8, len(os.sched_getaffinity(0)))
+
+
 class _Seeded(Dataset):
     """Items of another data set, each loaded with the global generators seeded for its place."""
 
@@ -135,6 +140,13 @@ class DatasetBatches:
             position += len(found[-1])
         return torch.cat(found)
 
+    def close(self) -> None:
+        """Stop the processes that read; a later call starts them again."""
+        # The iterator and its sampler hold each other, so it would not go by itself.
+        loaded, self._loaded, self._next = self._loaded, None, -1
+        if loaded is not None and self.workers:
+            loaded._shutdown_workers()  # type: ignore[attr-defined]
+
     def _from(self, step: int) -> Iterator[list[tuple[int, int]]]:
         while True:
             places = self._places(step)
@@ -148,6 +160,7 @@ class DatasetBatches:
             index = self._indices(self._places(step))
             return self.dataset.batch(index.to(self.dataset.pixels.device))
         if step != self._next or self._loaded is None:
+            self.close()
             self._loaded = iter(
                 DataLoader(
                     _Seeded(self.dataset, self.seed),
@@ -199,5 +212,5 @@ def dataset_batches(dataset: Dataset, batch: int, *, workers: int | None = None)
     if not len(cast(Sized, dataset)):
         raise ValueError("dataset_batches.dataset has no images")
     if workers is None:
-        workers = min(8, len(os.sched_getaffinity(0)))
+        workers = usual_workers()
     return DatasetBatches(dataset, batch, workers)

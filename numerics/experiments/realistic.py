@@ -8,7 +8,7 @@ history follows the coefficients, the association score and the error on images 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,11 +16,11 @@ import torch
 from numerics.association import estimate, read_coefficients
 from numerics.data import StructuredData, random_direction
 from numerics.models import SimplifiedViT, error_rate, logistic_loss
-from numerics.training import full_batch, train
+from numerics.training import History, full_batch, train
 from theory.partition import Partition
 from theory.setting import Setting
 
-__all__ = ["LIGHT", "Config", "run"]
+__all__ = ["LIGHT", "Config", "Trained", "run", "train_one"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,23 @@ class Config:
 LIGHT = Config(N_test=5000, runs=1)
 
 
-def _one_run(config: Config, seed: int, device: str, progress: bool) -> dict[str, Any]:
+class Trained(NamedTuple):
+    """A model after its training, the law it was trained on, and what was read on the way."""
+
+    model: SimplifiedViT
+    data: StructuredData
+    history: History
+
+
+def train_one(config: Config, seed: int, *, device: str = "cpu", progress: bool = False) -> Trained:
+    """Train one model; everything random comes from ``seed``, nothing from ``config.seed``.
+
+    Examples
+    --------
+    >>> tiny = Config(L=2, C=2, d=3, N=20, N_test=20, steps=2, recorded=2)
+    >>> train_one(tiny, seed=5).history.steps
+    [0, 2]
+    """
     setting = config.setting()
     generator = torch.Generator(device).manual_seed(seed)
     partition = Partition.scattered(config.L, config.C, seed)
@@ -85,9 +101,14 @@ def _one_run(config: Config, seed: int, device: str, progress: bool) -> dict[str
         progress=progress,
         label=f"seed {seed}",
     )
+    return Trained(model, data, history)
+
+
+def _one_run(config: Config, seed: int, device: str, progress: bool) -> dict[str, Any]:
+    model, data, history = train_one(config, seed, device=device, progress=progress)
     return {
         "seed": seed,
-        "labels": list(partition.labels),
+        "labels": list(data.partition.labels),
         "steps": history.steps,
         "history": history.columns,
         "A": [[round(entry, 4) for entry in row] for row in model.A.tolist()],

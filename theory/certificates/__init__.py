@@ -35,10 +35,10 @@ def _setting(L: int, C: int, q: str, sigma_A: str, nu: str = "1/20") -> Setting:
 
 TABLE = {
     "12-patches": Run(
-        _setting(4, 3, "3/10", "2"), Fraction(1, 20), Fraction(1, 500), Fraction(50), 20, 120.0
+        _setting(4, 3, "3/10", "2"), Fraction(1, 20), Fraction(1, 500), Fraction(50), 20, 65.0
     ),
     "64-patches": Run(
-        _setting(16, 4, "1/4", "2"), Fraction(1, 200), Fraction(1, 5000), Fraction(2000), 20, 130.0
+        _setting(16, 4, "1/4", "2"), Fraction(1, 200), Fraction(1, 5000), Fraction(2000), 20, 80.0
     ),
     "196-patches": Run(
         _setting(49, 4, "1/10", "3"),
@@ -46,7 +46,7 @@ TABLE = {
         Fraction(1, 10000),
         Fraction(2000),
         25,
-        150.0,
+        80.0,
     ),
     # A positive diagonal that is too weak: attention leaves the own set.
     "failure": Run(
@@ -55,7 +55,16 @@ TABLE = {
         Fraction(1, 100),
         Fraction(20000),
         20,
-        170.0,
+        155.0,
+    ),
+    # The same, with a diagonal ten times as strong: attention finds the sets.
+    "success": Run(
+        _setting(5, 2, "4/5", "3", nu="1"),
+        Fraction(1, 20),
+        Fraction(1, 100),
+        Fraction(20000),
+        20,
+        155.0,
     ),
 }
 

@@ -2,12 +2,16 @@
 
 from theory.statements import (
     comparison,
+    concentration,
     data,
+    drive,
     dynamics,
     expectation,
     generalization,
     model,
     no_association,
+    stability,
+    start,
     symmetry,
     transfer,
     vision,
@@ -16,10 +20,10 @@ from theory.statements.statement import Statement
 
 __all__ = ["STATEMENTS"]
 
-_CHAPTERS = (
-    *(data, model, symmetry, generalization, no_association, transfer),
-    *(expectation, dynamics, comparison, vision),
+_MODULES = (
+    *(data, model, symmetry, stability, generalization, no_association, transfer),
+    *(expectation, start, drive, dynamics, concentration, comparison, vision),
 )
 
 # In the order of the book.
-STATEMENTS: tuple[Statement, ...] = tuple(s for chapter in _CHAPTERS for s in chapter.STATEMENTS)
+STATEMENTS: tuple[Statement, ...] = tuple(s for module in _MODULES for s in module.STATEMENTS)

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import product
+from math import prod
 
 import numpy as np
+import sympy as sp
 from sympy.combinatorics import PermutationGroup
 
 from theory.dynamics import gradient_descent
@@ -145,6 +147,54 @@ def variances_on_an_orbital() -> Claims:
         yield f"that of the mean is at most it, orbital {kind}", of_mean <= min(variances), True
 
 
+def _sample_gradients(weights: list[list[Fraction]], v: list[Fraction]) -> list[tuple]:
+    """(probability, gradient in v and in the entries of A off the diagonal) of each image."""
+    partition, found = Partition.contiguous(2, 1), []
+    for s in enumerate_samples(partition, Fraction(1, 3)):
+        at = network(weights, v, [[Fraction(x)] for x in s.delta], 3, Fraction(1, 3))
+        factor = -s.y * rational_sigmoid(s.y * at.F)
+        gradient = (at.in_v[0], at.in_A[0][1], at.in_A[1][0])
+        found.append((s.probability, tuple(factor * x for x in gradient)))
+    return found
+
+
+@symbolic("every sample of N = 1, 2, 3 images of (2, 1), two states, a rational factor: one step")
+def mean_square_of_one_step() -> Claims:
+    eta = (Fraction(1, 20), Fraction(3), Fraction(3))  # η_v, and η_A for both entries
+    for own, across, alpha in (("3", "1/2", "1/4"), ("1", "2", "-2/3")):
+        rows = symmetric_weights(Partition.contiguous(2, 1), *map(Fraction, (own, "1", across)))
+        images = _sample_gradients(rows, [Fraction(alpha)])
+        mean = [sum(c * g[k] for c, g in images) for k in range(3)]
+        V = [sum(c * (g[k] - mean[k]) ** 2 for c, g in images) for k in range(3)]
+        for N in (1, 2, 3):
+            square, first = Fraction(0), [Fraction(0)] * 3
+            for sample in product(images, repeat=N):
+                chance = prod((c for c, _ in sample), start=Fraction(1))
+                found = [sum(g[k] for _, g in sample) / N for k in range(3)]
+                first = [x + chance * y for x, y in zip(first, found, strict=True)]
+                square += chance * sum(
+                    (e * (x - m)) ** 2 for e, x, m in zip(eta, found, mean, strict=True)
+                )
+            where = f"at {own, across, alpha}, N = {N}"
+            yield f"unbiased {where}", first, mean
+            right = sum(e * e * variance for e, variance in zip(eta, V, strict=True)) / N
+            yield f"E‖θ₁ − θ̄₁‖² {where}", square, right
+
+
+@symbolic("the algebra of the induction, all constants")
+def induction_of_the_gap() -> Claims:
+    K, N, eta, lam, V, eps = sp.symbols("K N eta Lambda V epsilon", positive=True)
+    before, noise = K / sp.sqrt(N), sp.sqrt(2 * V / (eps * N))
+    after = (1 + eta * lam) * K + eta * sp.sqrt(2 * V / eps)
+    gap = (1 + eta * lam) * before + eta * noise - after / sp.sqrt(N)
+    yield "K'", sp.simplify(gap), sp.S.Zero
+    yield "Chebyshev", sp.simplify(V / N / noise**2), eps / 2
+    # One step of a run, less one of the population, as the three parts that are bounded.
+    theta, mean, g, G, G_0 = sp.symbols("theta theta_0 g G G_0")
+    parts = (theta - mean) - eta * (G - G_0) - eta * (g - G)
+    yield "one step", sp.expand((theta - eta * g) - (mean - eta * G_0) - parts), sp.S.Zero
+
+
 @simulated("200 runs of four steps at (3, 2): the gap at N = 400 against N = 100, twice as large")
 def gap_against_sample_size() -> Estimates:
     rng, steps, runs = np.random.default_rng(2), 4, 200
@@ -194,9 +244,11 @@ STATEMENTS = (
         id="prop-root-n",
         kind="proposition",
         title="The gap is of order $N^{-1/2}$",
-        text=r"At a fixed step the gap of a run to the exact path is $O(N^{-1/2})$ in probability.",
+        text=r"""$\E\|\theta_1-\bar\theta_1\|^2=(\eta_v^2V_v+\eta_A^2V_A)/N$ after one step, and
+            at every fixed step the gap of a run to the exact path is $O(N^{-1/2})$ in
+            probability.""",
         hypotheses=("fresh independent images at each step",),
         depends=("prop-minibatch",),
-        checks=(gap_against_sample_size,),
+        checks=(mean_square_of_one_step, induction_of_the_gap, gap_against_sample_size),
     ),
 )

@@ -226,6 +226,72 @@ def error_of_the_total() -> Claims:
         yield "of the code", error, invariant_error(setting)
 
 
+@symbolic("all images at (2, 2), (4, 1), (4, 2), three rates: f*, and f* of sets merged in pairs")
+def structure_of_the_data() -> Claims:
+    for (L, C), q in product(((2, 2), (4, 1), (4, 2)), _RATES[1:]):
+        partition = Partition.contiguous(L, C)
+        samples = list(enumerate_samples(partition, q))
+        merged = [(*partition.sets[k], *partition.sets[k + 1]) for k in range(0, L, 2)]
+        images = {s.delta for s in samples}
+        answers = dict(
+            zip(images, np.asarray(f_star(list(images), partition)).tolist(), strict=True)
+        )
+
+        def share(x: tuple[int, ...], C: int = C) -> int:
+            """φ of a set of C patches."""
+            return sum(x) if 10 * abs(sum(x)) > 9 * C else 0
+
+        def share_of_two(x: tuple[int, ...], C: int = C) -> int:
+            """φ of a merged set: of each half, in the order of positions."""
+            return share(x[:C]) + share(x[C:])
+
+        wrong = Fraction(0)
+        for x in images:
+            by_set = sum(share(tuple(x[j] for j in members)) for members in partition.sets)
+            by_pair = sum(share_of_two(tuple(x[j] for j in members)) for members in merged)
+            yield f"f* by sets at {x}", by_set, answers[x]
+            yield f"f* by merged sets at {x}", by_pair, answers[x]
+        for s in samples:
+            wrong += s.probability * (s.y * answers[s.delta] <= 0)
+        setting = _setting(L, C, q)
+        yield f"ε at {L, C, q}", wrong, f_star_error(setting).nonpositive
+        yield f"at least the Bayes error at {L, C, q}", wrong >= bayes_error(setting), True
+
+
+# (L, C, q): errors of f*, of the Bayes rule and of the total, to the digits the book gives.
+_TABLE = {
+    (3, 2, Fraction(1, 2)): ("0.11328125", "0.05859375", "0.08984375"),
+    (4, 2, Fraction(1)): ("0.34375", "0.2265625", "0.2265625"),
+    (16, 4, Fraction(1, 4)): ("0.00364340", "0.00182481", "0.15186818"),
+    (49, 4, Fraction(1, 10)): ("0.00029987", "0.00014996", "0.18091082"),
+}
+
+
+@certified("the digits of the table: exact rationals within half a unit of the eighth place")
+def digits_of_the_table() -> Iterator[tuple[str, object]]:
+    for (L, C, q), row in _TABLE.items():
+        setting = _setting(L, C, q)
+        exact = (f_star_error(setting).nonpositive, bayes_error(setting), invariant_error(setting))
+        for name, value, digits in zip(("f*", "Bayes", "total"), exact, row, strict=True):
+            unit = Fraction(5, 10**9)
+            yield f"{name} at {L, C, q}", unit - abs(Fraction(value) - Fraction(digits))
+
+
+@symbolic("the fractions at (3, 2, 1/2) and (4, 2, 1), from the list of all images")
+def fractions_of_the_table() -> Claims:
+    for (L, C, q), row in list(_TABLE.items())[:2]:
+        partition = Partition.contiguous(L, C)
+        samples = list(enumerate_samples(partition, q))
+        answers = np.asarray(f_star([s.delta for s in samples], partition)).tolist()
+        of_f = sum(s.probability for s, f in zip(samples, answers, strict=True) if s.y * f <= 0)
+        best = sum(min(pair) for pair in _posteriors(_setting(L, C, q), samples).values())
+        total = sum(
+            s.probability * Fraction(1 - int(np.sign(s.y * sum(s.delta))), 2) for s in samples
+        )
+        for name, value, digits in zip(("f*", "Bayes", "T"), (of_f, best, total), row, strict=True):
+            yield f"{name} at {L, C, q}", value, Fraction(digits)
+
+
 @symbolic("f* on every image of two sets of two patches, by its definition")
 def f_star_of_the_code() -> Claims:
     partition = Partition.contiguous(2, 2)
@@ -236,6 +302,16 @@ def f_star_of_the_code() -> Claims:
 
 
 STATEMENTS = (
+    Statement(
+        id="def-structured",
+        kind="definition",
+        title="Spatially structured distribution",
+        text=r"""With error $\epsilon$: $\Pr[yf(X)>0]\ge1-\epsilon$ for some
+            $f(X)=\sum_l\phi((X_j)_{j\in S_l})$ over a partition into sets of $C$ patches.""",
+        hypotheses=(r"$0\le\epsilon<\frac12$",),
+        paper="Definition 2.1",
+        relation="finite-size form",
+    ),
     Statement(
         id="asm-data",
         kind="assumption",
@@ -306,6 +382,16 @@ STATEMENTS = (
         checks=(f_star_is_bayes, f_star_within_twice_bayes),
     ),
     Statement(
+        id="prop-structured",
+        kind="proposition",
+        title="The data is spatially structured",
+        text=r"""With $f^\star$ the error is $\Pr[yf^\star\le0]$; no $\phi$ gives less than the
+            Bayes error; and contiguous sets merged in pairs serve for $f^\star$ as well.""",
+        hypotheses=(r"the errors in question are below $\frac12$",),
+        depends=("asm-data", "def-structured", "def-f-star", "prop-f-star", "prop-bayes"),
+        checks=(structure_of_the_data,),
+    ),
+    Statement(
         id="def-einv",
         kind="definition",
         title="The error of the plain total",
@@ -319,5 +405,14 @@ STATEMENTS = (
         text=r"$e_{\mathrm{inv}}=\frac12(1-\Pr(-C<R\le C))$.",
         depends=("asm-data", "def-einv", "lem-laws"),
         checks=(error_of_the_total,),
+    ),
+    Statement(
+        id="ex-errors",
+        kind="example",
+        title="Four sizes",
+        text=r"""The errors of $f^\star$, of the Bayes rule and of the total at $(3,2,\frac12)$,
+            $(4,2,1)$, $(16,4,\frac14)$ and $(49,4,\frac1{10})$.""",
+        depends=("prop-f-star", "prop-bayes", "lem-einv"),
+        checks=(fractions_of_the_table, digits_of_the_table),
     ),
 )

@@ -212,6 +212,58 @@ def integer_nodes() -> Margins:
             yield f"remainder at {c_, x_, P_}", first - left - 4 * rest
 
 
+@symbolic("all c, ω, u, z: |sin πs|², the sums of the poles, and ρ as a mean")
+def algebra_of_the_midpoint_rule() -> Claims:
+    x, y, u, z, t, P = sp.symbols("x y u z t P", positive=True)  # x = πc, y = πω
+    sine = sp.sin(x) * sp.cosh(y), sp.cos(x) * sp.sinh(y)
+    square = sum(part**2 for part in sine) - sp.sin(x) ** 2 - sp.sinh(y) ** 2
+    yield "sin(x + iy)", sp.expand(sp.sin(x + sp.I * y), complex=True), sine[0] + sp.I * sine[1]
+    yield "|sin πs|²", sp.simplify(square.rewrite(sp.exp)), sp.S.Zero
+    # Σ_{k ≥ 1} (−u)^k and Σ k (−u)^k, as the fixed points of their shifts.
+    one = -u / (1 + u)
+    yield "Σ(−u)^k", sp.simplify(-u + (-u) * one - one), sp.S.Zero
+    two = -u / (1 + u) ** 2
+    yield "Σk(−u)^k", sp.simplify(-u * (1 + one + two) - two), sp.S.Zero
+    poles = P * two - x * one
+    yield "poles of the loss", sp.simplify(poles + P * u / (1 + u) ** 2 - x * u / (1 + u)), 0
+    mean = sp.integrate(1 / (1 + t), (t, 0, z)) / z
+    yield "log(1 + z)/z is a mean", sp.simplify(mean - sp.log(1 + z) / z), sp.S.Zero
+
+
+@symbolic("all ω: the antiderivative, and the second derivative of 1/sinh")
+def algebra_of_the_truncation() -> Claims:
+    w = sp.Symbol("omega", positive=True)
+    antiderivative = sp.log(sp.tanh(sp.pi * w / 2))
+    gap = antiderivative.diff(w) - sp.pi / sp.sinh(sp.pi * w)
+    yield "d log tanh(πω/2)", sp.simplify(gap.rewrite(sp.exp)), sp.S.Zero
+    h = 1 / sp.sinh(w)
+    # Convex: (cosh² + 1)/sinh³ > 0.
+    bend = h.diff(w, 2) - (sp.cosh(w) ** 2 + 1) / sp.sinh(w) ** 3
+    yield "h''", sp.simplify(bend.rewrite(sp.exp)), sp.S.Zero
+
+
+@certified("six (B, ε) and nine x ≥ −B each, at the least number of nodes; B = 50: 228 nodes")
+def enough_nodes() -> Margins:
+    with ctx.workprec(_BITS):
+        pi = arb.pi()
+        for B_, eps_ in (
+            *(("0", "1/2"), ("0", "1/1000"), ("5", "1/1000000")),
+            *(("20", "1/100"), ("20", "1/10000000000"), ("50", "1/1000000000000")),
+        ):
+            B, eps = ball(B_), ball(eps_)
+            P = 2 * (3 / eps).log() + B
+            c = (3 / eps).log() / P
+            need = P / (2 * pi**2) * (c * B + (7 / (pi * eps)).log())
+            K = math.ceil(float(need.upper()))
+            if B_ == "50":
+                yield "228 nodes at B = 50", 228 - need
+            for k in range(9):
+                x = -B + (B + 60) * k / 8
+                S, _ = _sums(x, c, P, K)
+                yield f"B = {B_}, ε = {eps_}, x = {x.str(4, radius=False)}", eps - abs(S - _sig(-x))
+        yield "the constant 7", ball("1/3") - 2 / (7 * (1 - (pi / 14) ** 2))
+
+
 # An element of the group ring of exponents: {(power of z, exponent f of e^{−sf}): coefficient}.
 Ring = dict[tuple[int, Fraction], Fraction]
 
@@ -385,7 +437,7 @@ STATEMENTS = (
             alternating remainders between $0$ and their first terms.""",
         hypotheses=(r"$0\le c\le1$", r"$P>0$"),
         depends=("lem-transforms", "lem-poisson"),
-        checks=(midpoint_identities,),
+        checks=(algebra_of_the_midpoint_rule, midpoint_identities),
     ),
     Statement(
         id="prop-truncation",
@@ -393,7 +445,7 @@ STATEMENTS = (
         title="Truncation",
         text=r"The terms $k\ge K$ add up to at most $\frac{e^{-cx}}\pi\log\coth\frac{\pi^2K}P$.",
         hypotheses=(r"$0\le c\le1$", r"$K\ge1$"),
-        checks=(truncation_bound,),
+        checks=(algebra_of_the_truncation, truncation_bound),
     ),
     Statement(
         id="rem-integer-nodes",
@@ -446,5 +498,16 @@ STATEMENTS = (
         depends=("thm-midpoint", "prop-truncation", "prop-factorization", "prop-circle",
                  "lem-alternating"),
         checks=(discarded_pieces,),
+    ),
+    Statement(
+        id="cor-nodes",
+        kind="corollary",
+        title="How many nodes",
+        text=r"""For $x\ge-B$ the midpoint sum without pole terms is within $\epsilon$ of
+            $\sig(-x)$, with $P=2\log\frac3\epsilon+B$, $cP=\log\frac3\epsilon$ and
+            $K\ge\frac P{2\pi^2}(cB+\log\frac7{\pi\epsilon})$ nodes.""",
+        hypotheses=(r"$B\ge0$", r"$0<\epsilon\le\frac12$"),
+        depends=("prop-pieces",),
+        checks=(enough_nodes,),
     ),
 )  # fmt: skip

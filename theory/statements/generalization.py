@@ -82,6 +82,10 @@ def the_plain_sum() -> Claims:
     yield "f* g ≤ 0", sum_disagreement(two, _HALF), Fraction(1, 16)
     against_y = sum(s.probability for s in enumerate_samples(two, _HALF) if s.y * sum(s.delta) <= 0)
     yield "y g ≤ 0", against_y, Fraction(1, 16)
+    # g = 1 against labels that are −1 with probability 1/10: each image of a label keeps its share.
+    rare = {1: Fraction(9, 10), -1: Fraction(1, 10)}
+    constant = sum(2 * s.probability * rare[s.y] * (s.y < 0) for s in enumerate_samples(two, _HALF))
+    yield "g = 1, unbalanced labels", constant, rare[-1]
     for L in (3, 5, 7):
         partition = Partition.contiguous(L, 1)
         yield f"C = q = 1, L = {L}", sum_disagreement(partition, Fraction(1)), Fraction(0)
@@ -319,6 +323,8 @@ STATEMENTS = (
         text=r"""$g(X)=\varphi(\sum_j\langle w_j,X_j\rangle)$; monotone if $\varphi$ is. We write
             $c_j=\langle w_j,w^\star\rangle$ and $U=\sum_jc_jx_j$.""",
         depends=("asm-data",),
+        paper="Definition 3.1",
+        relation="as stated",
     ),
     Statement(
         id="prop-3-1-literal",

@@ -10,6 +10,8 @@ import numpy as np
 import sympy as sp
 from hypothesis import strategies as st
 
+from theory.certificates import certificate
+from theory.certified import ball
 from theory.distribution import invariant_error, spurious_law
 from theory.dynamics import gradient_descent
 from theory.model import SimplifiedViT, enumerate_samples, polynomial_activation
@@ -23,7 +25,7 @@ from theory.partition import (
 )
 from theory.reduction import AttentionLevels, set_terms
 from theory.setting import Coefficients, Setting
-from theory.statements.statement import Statement, property_, require, symbolic
+from theory.statements.statement import Statement, certified, property_, require, symbolic
 
 __all__ = ["STATEMENTS"]
 
@@ -219,6 +221,14 @@ def gram_identity() -> Claims:
     yield "A_ii + A_jj − A_ij − A_ji", sp.expand(left), sp.expand((p - q).dot(p - q))
 
 
+@certified("γ − σ_A in the last balls of the certificates at 64 and 196 patches")
+def gamma_is_proved_to_pass() -> Iterator[tuple[str, object]]:
+    for name in ("64-patches", "196-patches"):
+        found = certificate(name)
+        gap = found.state(-1).gamma - ball(found.exact_setting().sigma_A)
+        yield f"{name}, after {found.steps} steps", gap
+
+
 @property_("the path of gradient descent at (L, C, q) = (3, 2, 2/5), σ_A = 2: γ passes σ_A")
 def gamma_passes_the_diagonal() -> None:
     setting = Setting(L=3, C=2, q=0.4, p=3, nu=0.05, sigma_A=2.0)
@@ -317,7 +327,7 @@ STATEMENTS = (
         text=r"""Gram matrices up to row shifts have
             $A_{ii}+A_{jj}-A_{ij}-A_{ji}=\|p_i-p_j\|^2\ge0$, so $\gamma\le\sigma_A$; training can
             pass that.""",
-        depends=("def-association",),
-        checks=(gram_identity, gamma_passes_the_diagonal),
+        depends=("def-association", "thm-certified"),
+        checks=(gram_identity, gamma_is_proved_to_pass, gamma_passes_the_diagonal),
     ),
 )

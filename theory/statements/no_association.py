@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import combinations_with_replacement, permutations, product
+from math import prod
 from typing import Any
 
 import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from theory.distribution import f_star_error
+from theory.distribution import bayes_error, f_star_error
 from theory.encodings import (
     derange,
     hard_attention_error,
@@ -26,6 +27,7 @@ from theory.encodings import (
 )
 from theory.model import SimplifiedViT, enumerate_samples, polynomial_activation
 from theory.partition import Partition, is_associated, top_c, top_c_is_unique
+from theory.reduction import AttentionLevels
 from theory.setting import Setting
 from theory.statements.network import symmetric_weights
 from theory.statements.statement import Statement, certified, symbolic
@@ -278,7 +280,52 @@ def pure_sets_outweigh() -> Claims:
                 yield f"s = {sums}, C = {C}", pure == 0 or pure * total > 0, True
 
 
+@symbolic("the levels, F of part 1 and O of part 2, all α, D, C, sums; p = 3, 5")
+def algebra_of_hard_attention() -> Claims:
+    alpha, D, C, own = sp.symbols("alpha D C Lambda", positive=True)
+    delta, s, T, w = sp.symbols("delta s T w")  # w is e^{−t}
+    levels = AttentionLevels(own, own, w * own)
+    # Λδ + Γ(s − δ) + Ξ(T − s), the reduced pre-activation.
+    O = alpha * D * (levels.Lambda * delta + levels.Gamma * (s - delta) + levels.Xi * (T - s))
+    yield "O = αDΛu", sp.expand(O), sp.expand(alpha * D * own * (s + w * (T - s)))
+    for p in (3, 5):
+        sums = sp.symbols("s_1:4")
+        F = sum(C * (alpha * D / C * x) ** p for x in sums)
+        right = C * (alpha * D / C) ** p * sum(x**p for x in sums)
+        yield f"F, p = {p}", sp.expand(F), sp.expand(right)
+
+
+@symbolic("the law of (Σ s³, all +, all −) over the types of four random sets, (5, 2, 1/4), p = 3")
+def hard_attention_above_bayes() -> Claims:
+    setting, q = _setting(5, 2, Fraction(1, 4)), Fraction(1, 4)
+    one: dict[int, Fraction] = {}
+    for x in product((-1, 0, 1), repeat=2):
+        chance = prod(q / 2 if f else 1 - q for f in x)
+        one[sum(x)] = one.get(sum(x), Fraction(0)) + chance
+    hard = best = Fraction(0)
+    for sums in product(one, repeat=4):
+        chance = prod((one[s] for s in sums), start=Fraction(1))
+        hard += chance * (8 + sum(s**3 for s in sums) <= 0)
+        votes = 1 + sums.count(2) - sums.count(-2)
+        best += chance * Fraction(1 - (votes > 0) + (votes < 0), 2)
+    yield "e_hard by listing", hard, Fraction(675981, 2**24)
+    yield "e_hard of the code", hard_attention_error(setting), hard
+    yield "Bayes by listing", best, Fraction(500345, 2**24)
+    yield "Bayes of the code", bayes_error(setting), best
+    yield "above", hard > best, True
+
+
 STATEMENTS = (
+    Statement(
+        id="def-transformer",
+        kind="definition",
+        title="Attention from encodings",
+        text=r"""$A_{ij}=p_i^\top Wp_j$ with encodings $p_1,\dots,p_D$, the columns of $P$;
+            association of encodings is association of their Gram matrix $P^\top P$.""",
+        depends=("def-vit", "def-association"),
+        paper="Definition 3.2",
+        relation="finite-size form",
+    ),
     Statement(
         id="prop-3-2-obstruction",
         kind="proposition",
@@ -287,7 +334,7 @@ STATEMENTS = (
             encodings cannot avoid every $S(i)$, and at equal norms the score is at least
             $1/C$.""",
         hypotheses=(r"$G=P^\top P$ with unique top-$C$ sets",),
-        depends=("def-top-c", "def-association"),
+        depends=("def-top-c", "def-association", "def-transformer"),
         checks=(lagrange_identity, longest_is_in_its_top_set),
     ),
     Statement(
@@ -318,7 +365,7 @@ STATEMENTS = (
         text=r"""A positive definite $G=P^\top P$ of unit diagonal has score $1/C$, and every $A$ is
             $P^\top WP$ with $W=PG^{-1}AG^{-1}P^\top$.""",
         hypotheses=(r"$L\ge C$", r"$d\ge D$"),
-        depends=("def-association", "prop-3-2-obstruction"),
+        depends=("def-association", "def-transformer", "prop-3-2-obstruction"),
         paper="Theorem 3.2",
         relation="corrected",
         checks=(gram_is_dominant, gram_realizes_all),
@@ -349,7 +396,16 @@ STATEMENTS = (
         relation="finite-size form",
         checks=(
             *(error_of_hard_attention, error_of_soft_attention),
-            *(between_the_errors_of_f_star, pure_sets_outweigh),
+            *(between_the_errors_of_f_star, pure_sets_outweigh, algebra_of_hard_attention),
         ),
+    ),
+    Statement(
+        id="ex-hard-bayes",
+        kind="example",
+        title="Above the Bayes error",
+        text=r"""At $(L,C,q)=(5,2,\frac14)$ and $p=3$, $e_{\mathrm{hard}}=675981/2^{24}=0.0403$,
+            and the Bayes error is $500345/2^{24}=0.0298$.""",
+        depends=("thm-3-2", "prop-bayes"),
+        checks=(hard_attention_above_bayes,),
     ),
 )

@@ -9,7 +9,8 @@ claims, piece by piece; the decorator decides each piece and returns a :class:`C
 * ``property_``: a property of random examples drawn by Hypothesis, which shrinks a failing one;
 * ``simulated``: estimates ``(where, estimate, standard error, expected)``.
 
-The first two answer PROVED, REFUTED or UNDECIDED; the others SUPPORTED or CONTRADICTED.  What was
+The first two answer PROVED, REFUTED or UNDECIDED; the others SUPPORTED or CONTRADICTED, so that
+they are never all a claim has: they stand beside one that can prove.  What was
 decided is the *scope* of the check, which may be less than the statement: then the proof in the
 book covers the rest.  In: claims.  Out: :class:`Finding` objects, verdict and evidence.
 """
@@ -92,7 +93,8 @@ class Check:
     decide : callable
         Runs it.
     required : bool
-        Whether the statement needs it to pass.
+        Whether it must say PROVED.  One that is not required stands beside others: that it says
+        SUPPORTED is enough, and that it fails counts all the same.
     """
 
     kind: str
@@ -271,7 +273,7 @@ def certified(scope: str, *, required: bool = True) -> Callable[[Callable[..., A
 
 
 def property_(
-    scope: str, *, examples: int = 50, required: bool = True, **strategies: Any
+    scope: str, *, examples: int = 50, required: bool = False, **strategies: Any
 ) -> Callable[[Callable[..., Any]], Check]:
     """A check of a function of random examples drawn by Hypothesis (the same ones every run).
 
@@ -311,7 +313,7 @@ def property_(
     return decorate
 
 
-def simulated(scope: str, *, required: bool = True) -> Callable[[Callable[..., Any]], Check]:
+def simulated(scope: str, *, required: bool = False) -> Callable[[Callable[..., Any]], Check]:
     """A check of estimates ``(where, estimate, standard error, expected)``.
 
     It is contradicted if one is more than ``MOST_ERRORS`` standard errors from what is expected.

@@ -23,12 +23,13 @@ from theory.partition import (
 from theory.reduction import AttentionLevels, set_terms
 from theory.reduction_proof import Refuted, prove_reduction
 from theory.setting import Setting
-from theory.statements.network import mean_gradient, network, rational_sigmoid, symmetric_weights
+from theory.statements.network import mean_gradient, network, symmetric_weights
 from theory.statements.statement import Statement, property_, require, symbolic
 
 __all__ = ["STATEMENTS"]
 
 Claims = Iterator[tuple[str, object, object]]
+Margins = Iterator[tuple[str, object]]
 Image = tuple[Fraction, int, list[list[Fraction]]]
 
 _nu = sp.Symbol("nu", nonnegative=True)
@@ -314,40 +315,18 @@ def closed_samples() -> Claims:
         yield "the permutations are needed", _constant_on(unmoved.in_A, classes), False
 
 
-@symbolic("the exact Hessian in all A_ij, i ≠ j, at (2, 2) and one rational state")
-def hessian_commutes() -> Claims:
-    partition = Partition.contiguous(2, 2)
-    pairs = list(permutations(range(4), 2))
-    vit = SimplifiedViT(4, 1, polynomial_activation(3, sp.S.Zero), tau=sp.S.One)
-    first = [vit.weights[i, j] * vit.output.diff(vit.weights[i, j]) for i, j in pairs]
-    # Row i of A enters O_i alone, so second derivatives mix entries of one row only.
-    second = {
-        (a, b): vit.weights[pairs[b]] * first[a].diff(vit.weights[pairs[b]])
-        for a, b in product(range(12), repeat=2)
-        if pairs[a][0] == pairs[b][0]
-    }
-    code = vit.function([vit.output, *first, *second.values()])
-    weights = symmetric_weights(partition, Fraction(3), Fraction(2), Fraction(1, 2))
-    H = [[Fraction(0)] * 12 for _ in range(12)]
-    for chance, y, X in _images(partition, Fraction(1, 3)):
-        F, *found = code(weights, [Fraction(1, 4)], X)
-        slopes, curvatures = found[:12], dict(zip(second, found[12:], strict=True))
-        weight = chance * rational_sigmoid(y * F)
-        for a, b in product(range(12), repeat=2):
-            # −y φ ∂²F, and +φ² ∂F ∂F in place of sig(−F) sig(F): any function of yF would do.
-            H[a][b] += weight * weight * slopes[a] * slopes[b]
-            H[a][b] -= y * weight * curvatures.get((a, b), 0)
-    place = {pair: k for k, pair in enumerate(pairs)}
-    for generator in partition.generators():
-        g = generator.array_form
-        moved = [place[g[i], g[j]] for i, j in pairs]
-        for a, b in product(range(12), repeat=2):
-            yield f"H[{a}, {b}] under {g}", H[moved[a]][moved[b]], H[a][b]
-    inside = [k for k, (i, j) in enumerate(pairs) if partition.same_set[i, j]]
-    for a, b in product(range(12), repeat=2):
-        yield f"H[{a}, {b}] is symmetric", H[a][b], H[b][a]
-    sums = [sum(H[a][b] for b in inside) for a in range(12)]
-    yield "subspace to subspace", len({sums[a] for a in inside}), 1
+@symbolic("exact gradients at (2, 2), (3, 1) and three rational states")
+def rows_balance_the_diagonal() -> Claims:
+    for L, C in ((2, 2), (3, 1)):
+        partition, D = Partition.contiguous(L, C), L * C
+        images = _images(partition, Fraction(2, 5))
+        for levels in _STATES:
+            weights = symmetric_weights(partition, *levels)
+            in_A = mean_gradient(images, weights, [Fraction(1, 4)]).in_A
+            # Row 0; its own set comes first.
+            inside = in_A[0][1] if C > 1 else Fraction(0)
+            total = (C - 1) * inside + (D - C) * in_A[0][D - 1]
+            yield f"at {L, C, levels}", total, -in_A[0][0]
 
 
 STATEMENTS = (
@@ -435,6 +414,15 @@ STATEMENTS = (
         checks=(reduced_model_by_hand,),
     ),
     Statement(
+        id="cor-conservation",
+        kind="corollary",
+        title="The diagonal balances the rest",
+        text=r"""$(C-1)\partial\mathcal L/\partial A_{ij}+(D-C)\partial\mathcal L/\partial A_{ik}=
+            -\partial\mathcal L/\partial A_{ii}$ on the invariant subspace.""",
+        depends=("prop-row-sums", "thm-three-coefficients"),
+        checks=(rows_balance_the_diagonal,),
+    ),
+    Statement(
         id="prop-closed-sample",
         kind="proposition",
         title="Closed samples",
@@ -443,14 +431,5 @@ STATEMENTS = (
         hypotheses=("finite support, preserved by both",),
         depends=("prop-gradient-equivariant", "thm-three-coefficients"),
         checks=(closed_samples,),
-    ),
-    Statement(
-        id="rem-stability",
-        kind="remark",
-        title="Rounding can leave the subspace",
-        text=r"""The Hessian in $A$ commutes with the group, so it splits; a transverse deviation
-            grows along an eigenvector with $|1-\eta_A\lambda|>1$.""",
-        depends=("prop-gradient-equivariant", "thm-three-coefficients"),
-        checks=(hessian_commutes,),
     ),
 )

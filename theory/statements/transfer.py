@@ -192,6 +192,11 @@ def noise_of_the_first_step() -> Claims:
     s, zeta = sp.symbols("s zeta", real=True)
     O = eta * nu * D / 2 * D * (kappa * s + zeta) / C
     yield "O = βκu", sp.expand(O), sp.expand(beta * kappa * (s + zeta / kappa))
+    for p in (3, 5):
+        u, b = sp.symbols("u_1:4"), sp.Symbol("b")  # b = βκ
+        F = sum(C * ((b * x) ** p + nu * b * x) for x in u)
+        right = C * b * (b ** (p - 1) * sum(x**p for x in u) + nu * sum(u))
+        yield f"F, p = {p}", sp.expand(F - right), sp.S.Zero
     for (sets, size), images in product(((2, 1), (2, 2)), (1, 2)):
         total, count = 0, 0
         for old in product((1, -1), repeat=images * sets * size):

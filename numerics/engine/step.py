@@ -1,0 +1,214 @@
+"""One update of the weights, and what it starts from: devices, optimizer, learning rate.
+
+In: a model, batches, a configuration.  Out: a run, whose loss and gradient at step k are a function
+of its weights and of (seed, k) alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from timm.data import Mixup
+from timm.optim import param_groups_weight_decay
+from timm.scheduler import CosineLRScheduler
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from numerics.engine.batches import Batches, DatasetBatches, seed_of
+from numerics.engine.config import FitConfig
+
+__all__ = ["launch"]
+
+# What Fabric says of itself at every start is no news.
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+
+
+def launch(
+    device: torch.device | str = "cpu",
+    *,
+    precision: str = "32-true",
+    devices: int = 1,
+    machines: int = 1,
+) -> Fabric:
+    """Start Fabric on ``devices`` devices of each of ``machines`` machines.
+
+    With more than one device this starts the same command once for each of the others; every
+    process goes on from here.  A single device may be numbered: ``"cuda:1"``.
+
+    Raises
+    ------
+    ValueError
+        If there are not so many devices.
+
+    Examples
+    --------
+    >>> launch("cpu").world_size
+    1
+    """
+    place = torch.device(device)
+    numbered = [place.index] if place.index is not None and place.type != "cpu" else devices
+    for name, value in (("devices", devices), ("machines", machines)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"launch.{name} = {value!r}: {name} must be an integer >= 1")
+    try:
+        fabric = Fabric(
+            accelerator=place.type,
+            devices=numbered,
+            num_nodes=machines,
+            strategy="ddp" if devices * machines > 1 else "auto",
+            precision=precision,  # type: ignore[arg-type]
+        )
+    except MisconfigurationException as error:
+        raise ValueError(f"{devices} devices of kind {place.type}: {error}") from error
+    fabric.launch()
+    return fabric
+
+
+@contextmanager
+def global_generators(device: torch.device) -> Iterator[None]:
+    """Leave the global generators as they were."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
+    finally:
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        random.setstate(python_state)
+
+
+class Run:
+    """One training: what its checkpoints hold, and the step."""
+
+    def __init__(self, model: Any, batches: Batches, config: FitConfig, fabric: Fabric) -> None:
+        self.plain, self.config, self.fabric = model, config, fabric
+        names = model.no_weight_decay() if hasattr(model, "no_weight_decay") else ()
+        groups = param_groups_weight_decay(model, config.weight_decay, no_weight_decay_list=names)
+        optimizer = torch.optim.AdamW(groups, lr=config.lr)
+        self.model, self.optimizer = fabric.setup(model, optimizer)
+        self.schedule = CosineLRScheduler(
+            optimizer,
+            t_initial=config.steps - config.warmup_steps,
+            warmup_t=config.warmup_steps,
+            warmup_lr_init=config.lr / (config.warmup_steps + 1),
+            warmup_prefix=True,
+            t_in_epochs=False,
+        )
+        self.average = None
+        if config.ema is not None:
+            self.average = ModelEmaV3(model, config.ema, use_warmup=True)
+        self.mix = None
+        if config.mixup or config.cutmix:
+            if not hasattr(model, "num_classes"):
+                raise ValueError("mixup and cutmix need model.num_classes, which the model lacks")
+            self.mix = Mixup(
+                config.mixup,
+                config.cutmix,
+                label_smoothing=config.label_smoothing,
+                num_classes=model.num_classes,
+            )
+        part = config.batch // fabric.world_size
+        if config.batch % fabric.world_size or part % config.accumulate:
+            raise ValueError(
+                f"batch = {config.batch}: batch must be a multiple of "
+                f"{fabric.world_size} devices times accumulate = {config.accumulate}"
+            )
+        if self.mix and part % 2:
+            raise ValueError(f"batch = {config.batch}: mixup needs an even batch on each device")
+        self.batches = batches
+        if isinstance(batches, DatasetBatches):
+            self.batches = batches.bind(config.seed, fabric.global_rank, fabric.world_size)
+
+    @property
+    def result(self) -> Any:
+        """The model whose weights are the result."""
+        return self.plain if self.average is None else self.average.module
+
+    def _batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """This device's part of the batch of a step; seeds the global generators for the step."""
+        config, fabric = self.config, self.fabric
+        generator = torch.Generator(fabric.device).manual_seed(seed_of("batch", config.seed, step))
+        images, labels = self.batches(step, generator)
+        part = config.batch // fabric.world_size
+        mine_alone = isinstance(self.batches, DatasetBatches)
+        expected = part if mine_alone else config.batch
+        if len(images) != expected or len(labels) != expected:
+            raise ValueError(
+                f"the batch of step {step} has {len(images)} images and {len(labels)} labels: "
+                f"config.batch = {config.batch} asks for {expected}"
+            )
+        if not mine_alone:
+            mine = slice(fabric.global_rank * part, (fabric.global_rank + 1) * part)
+            images, labels = images[mine], labels[mine]
+        images, labels = images.to(fabric.device), labels.to(fabric.device)
+        np.random.seed(seed_of("mix", config.seed, step) % 2**32)  # noqa: NPY002  (timm's Mixup)
+        torch.manual_seed(seed_of("model", config.seed, step, fabric.global_rank))
+        if self.mix is not None:
+            images, labels = self.mix(images.clone(), labels)
+        return images, labels
+
+    def gradient(self, step: int) -> tuple[float, float]:
+        """Loss at the present weights, and norm of its gradient, which is left in the weights."""
+        config, fabric = self.config, self.fabric
+        self.schedule.step_update(step)
+        images, labels = self._batch(step)
+        smoothing = 0.0 if self.mix else config.label_smoothing
+        self.optimizer.zero_grad()
+        total = torch.zeros((), device=fabric.device)
+        parts = zip(images.chunk(config.accumulate), labels.chunk(config.accumulate), strict=True)
+        for k, (x, y) in enumerate(parts, start=1):
+            with fabric.no_backward_sync(self.model, enabled=k < config.accumulate):
+                loss = nn.functional.cross_entropy(self.model(x), y, label_smoothing=smoothing)
+                fabric.backward(loss / config.accumulate)
+            total += loss.detach() / config.accumulate
+        loss_everywhere: Any = fabric.all_reduce(total, reduce_op="mean")
+        norm: Any = fabric.clip_gradients(
+            self.model,
+            self.optimizer,
+            max_norm=config.clip or math.inf,
+            error_if_nonfinite=False,
+        )
+        return float(loss_everywhere), float(norm)
+
+    def update(self, step: int) -> None:
+        """Go from ``step`` to ``step`` + 1."""
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update(self.plain, step + 1)
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the update that comes next."""
+        return self.optimizer.param_groups[0]["lr"]
+
+    def close(self) -> None:
+        """Stop the processes that read images."""
+        if isinstance(self.batches, DatasetBatches):
+            self.batches.close()
+
+    def state(self) -> dict[str, Any]:
+        """What the next step depends on."""
+        return {
+            "model": self.plain.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.module.state_dict(),
+        }
+
+    def load(self, state: Mapping[str, Any], path: Path | str) -> None:
+        """Go on from a state, read from ``path``."""
+        try:
+            self.plain.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.average is not None:
+                self.average.module.load_state_dict(state["average"])
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"checkpoint {path} is of another model: {error}") from error

@@ -1,0 +1,292 @@
+"""Figure 4, reconstructed: association and error over training, and transfer with and without it.
+
+On the structured law the one-layer model and two real ViTs, timm's own and one with positional
+attention, are watched while they learn: does the test error fall when the sets are found?  Then the
+one-layer model meets a new feature.  Its v is trained anew on N images while its attention is
+frozen: as learned, or as it started, or as learned on other sets, or even on each own set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
+
+from numerics.association import estimate
+from numerics.data import StructuredData, random_direction
+from numerics.engine import FitConfig, fit
+from numerics.experiments import realistic
+from numerics.models import SimplifiedViT
+from numerics.positional import PositionalVisionTransformer
+from numerics.structured_vit import (
+    as_images,
+    attention_between_patches,
+    build_structured_vit,
+    read_association,
+)
+from numerics.transfer import Transfer, freeze_attention, own_set_attention, train_feature
+from numerics.vision import accuracy, cosine_similarity, encodings
+from theory.partition import Partition
+
+__all__ = ["ATTENTIONS", "LIGHT", "VITS", "Config", "run"]
+
+#: Frozen attentions of the downstream task; ``foreign`` was learned on the sets of the next run.
+ATTENTIONS = ("learned", "own set", "start", "foreign")
+#: The real ViTs, by name.
+VITS: dict[str, type[VisionTransformer]] = {
+    "stock": VisionTransformer,
+    "positional": PositionalVisionTransformer,
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Size of the experiment; runs have seeds ``seed``, …, ``seed + runs − 1``, ViTs alike.
+
+    A seed draws the sets, w*, weights and images of a run, and then its downstream tasks.
+    """
+
+    L: int = 9
+    C: int = 4
+    q: float = 0.3
+    p: int = 3
+    nu: float = 0.05
+    sigma_A: float = 2.0
+    d: int = 16
+    # The one-layer model.
+    omega: float = 0.01
+    N: int = 8000
+    N_test: int = 20_000
+    eta_v: float = 2e-4
+    eta_A: float = 50.0
+    steps: int = 200
+    recorded: int = 21
+    runs: int = 16
+    # Transfer: ``draws`` tasks a run, each with a feature of its own, at every number of images.
+    images: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+    draws: int = 4
+    transfer_steps: int = 100
+    transfer_test: int = 5000
+    # The real ViTs, with the standard deviations of their encodings at the start.
+    width: int = 32
+    depth: int = 2
+    heads: int = 4
+    stock_std: float = 0.3
+    positional_std: float = 0.1
+    vit_steps: int = 1500
+    batch: int = 128
+    lr: float = 3e-3
+    vit_test: int = 5000
+    vit_recorded: int = 16
+    vit_runs: int = 4
+    seed: int = 0
+
+    def pretraining(self) -> realistic.Config:
+        """The training of the one-layer model, an instance of ``realistic``."""
+        shared = realistic.Config.__dataclass_fields__.keys() & self.__dataclass_fields__.keys()
+        return realistic.Config(**{name: getattr(self, name) for name in shared})
+
+    def check(self) -> None:
+        """Raise a ``ValueError`` where the parts do not fit together."""
+        if self.runs < 2:
+            raise ValueError(
+                f"figure-4.runs = {self.runs}: runs must be >= 2, each has the next one's "
+                "attention as a control"
+            )
+        for name in ("images", "draws"):
+            value = getattr(self, name)
+            numbers = value if isinstance(value, tuple) else (value,)
+            if not numbers or min(numbers) < 1:
+                raise ValueError(f"figure-4.{name} = {value!r}: {name} must be >= 1")
+
+
+LIGHT = Config(
+    N=4000, N_test=5000, recorded=11, runs=4, images=(1, 4, 16, 64, 256), draws=2, vit_runs=0
+)
+
+
+def _evenly(steps: int, recorded: int) -> list[int]:
+    return np.unique(np.linspace(0, steps, recorded).round().astype(int)).tolist()
+
+
+def _transfer_tasks(
+    config: Config, one: realistic.Trained, foreign: SimplifiedViT, seed: int, device: str
+) -> dict[str, list[list[Transfer]]]:
+    """By attention, for each number of images: the results of the run's downstream tasks."""
+    setting, partition = one.data.setting, one.data.partition
+    # A stream of its own: downstream images owe nothing to those of the first training.
+    generator = torch.Generator(device).manual_seed(2**32 + seed)
+    found: dict[str, list[list[Transfer]]] = {name: [] for name in ATTENTIONS}
+    for N in config.images:
+        results: dict[str, list[Transfer]] = {name: [] for name in ATTENTIONS}
+        for _ in range(config.draws):
+            data = StructuredData(setting, partition, random_direction(config.d, generator))
+            batch, test = data.sample(N, generator), data.sample(config.transfer_test, generator)
+            models = {
+                "learned": freeze_attention(setting, one.model.A.detach(), config.d),
+                "own set": own_set_attention(setting, partition, config.d).to(device),
+                "start": freeze_attention(setting, torch.zeros_like(one.model.A), config.d),
+                "foreign": freeze_attention(setting, foreign.A.detach(), config.d),
+            }
+            for name, model in models.items():
+                results[name].append(
+                    train_feature(
+                        model,
+                        batch,
+                        test,
+                        data.w_star.to(device),
+                        eta_v=config.eta_v,
+                        steps=config.transfer_steps,
+                    )
+                )
+        for name in ATTENTIONS:
+            found[name].append(results[name])
+    return found
+
+
+def _mean_and_error(values: Sequence[Sequence[float]]) -> dict[str, list[float | None]]:
+    """Columns of (runs, positions): mean over runs and its standard error."""
+    columns = [estimate(column) for column in zip(*values, strict=True)]
+    return {
+        "mean": [column.mean for column in columns],
+        "standard_error": [column.standard_error for column in columns],
+    }
+
+
+def _summarize(tasks: list[dict[str, list[list[Transfer]]]]) -> dict[str, Any]:
+    """Mean over a run's tasks first: the runs are what is independent."""
+    return {
+        name: {
+            field: _mean_and_error(
+                [
+                    [float(np.mean([getattr(task, field) for task in cell])) for cell in run[name]]
+                    for run in tasks
+                ]
+            )
+            for field in Transfer.__dataclass_fields__
+        }
+        for name in ATTENTIONS
+    }
+
+
+def _rounded(matrix: Tensor) -> list[list[float]]:
+    return [[round(entry, 3) for entry in row] for row in matrix.tolist()]
+
+
+def _one_vit(
+    config: Config, kind: str, seed: int, device: str, directory: Path | None, **options: Any
+) -> dict[str, Any]:
+    generator = torch.Generator(device).manual_seed(2**33 + seed)
+    partition = Partition.scattered(config.L, config.C, seed)
+    direction = random_direction(config.d, generator)
+    data = StructuredData(config.pretraining().setting(), partition, direction)
+    images, labels = as_images(data.sample(config.vit_test, generator), config.L)
+    model = build_structured_vit(
+        data,
+        kind=VITS[kind],
+        width=config.width,
+        depth=config.depth,
+        heads=config.heads,
+        encoding_std=getattr(config, f"{kind}_std"),
+        seed=seed,
+    ).to(device)
+    label = f"{kind}-{seed}"
+    history = fit(
+        model,
+        lambda step, generator: as_images(data.sample(config.batch, generator), config.L),
+        FitConfig(steps=config.vit_steps, batch=config.batch, lr=config.lr, seed=seed),
+        device=device,
+        observe=lambda model: {
+            "test_error": 1 - accuracy(model, images, labels),
+            **read_association(model, partition),
+        },
+        record_at=_evenly(config.vit_steps, config.vit_recorded),
+        directory=directory and directory / label,
+        label=label,
+        **options,
+    )
+    maps = attention_between_patches(model)
+    return {
+        "seed": seed,
+        "labels": list(partition.labels),
+        "steps": history.steps,
+        "history": history.columns,
+        "similarity": _rounded(cosine_similarity(encodings(model))),
+        "attention": [] if maps is None else [_rounded(S) for S in maps],
+    }
+
+
+def run(
+    config: Config,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    directory: Path | None = None,
+    resume: bool = False,
+) -> dict[str, Any]:
+    """Train the one-layer models, carry each to its downstream tasks, train the real ViTs.
+
+    Parameters
+    ----------
+    config : Config
+    device : str
+    progress : bool
+    directory, resume
+        Of the ViTs' checkpoints, a folder in ``directory`` for each; see
+        :func:`numerics.engine.fit`.  The one-layer model takes seconds and is trained again.
+
+    Returns
+    -------
+    dict
+        ``metrics``: mean and standard error over runs at the end of training, and of each
+        attention's test error at the largest number of images; ``one_layer``: seed and history of
+        each run; ``transfer``: by attention and field of
+        :class:`~numerics.transfer.Transfer`, mean and standard error over runs at each number of
+        images; ``vits``: by name, for each run its seed, sets, history, and of the first run the
+        cosine similarity of the encodings and the attention of each block, patch by patch.
+
+    Raises
+    ------
+    ValueError
+        If the configuration does not fit together.
+    """
+    config.check()
+    pretraining = config.pretraining()
+    seeds = range(config.seed, config.seed + config.runs)
+    ones = [
+        realistic.train_one(pretraining, seed, device=device, progress=progress) for seed in seeds
+    ]
+    tasks = [
+        _transfer_tasks(config, one, foreign.model, seed, device)
+        for seed, one, foreign in zip(seeds, ones, ones[1:] + ones[:1], strict=True)
+    ]
+    transfer = _summarize(tasks)
+    vit_seeds = range(config.seed, config.seed + config.vit_runs)
+    options = {"progress": progress, "resume": resume}
+    vits = {
+        kind: [_one_vit(config, kind, seed, device, directory, **options) for seed in vit_seeds]
+        for kind in VITS
+    }
+    one_layer = [
+        {"seed": seed, "steps": one.history.steps, "history": one.history.columns}
+        for seed, one in zip(seeds, ones, strict=True)
+    ]
+    histories = {
+        "one_layer": [run["history"] for run in one_layer],
+        **{kind: [run["history"] for run in runs] for kind, runs in vits.items()},
+    }
+    metrics = {
+        f"{model}_{name}": asdict(estimate([history[name][-1] for history in group]))
+        for model, group in histories.items()
+        for name in (group[0] if group else ())
+    }
+    for name in ATTENTIONS:
+        ends = [float(np.mean([one.test_error for one in run[name][-1]])) for run in tasks]
+        metrics[f"transfer_{name.replace(' ', '_')}"] = asdict(estimate(ends))
+    return {"metrics": metrics, "one_layer": one_layer, "transfer": transfer, "vits": vits}
