@@ -148,6 +148,14 @@ def test_a_finished_run_is_read_and_not_trained_again(tmp_path, uninterrupted):
     assert (tmp_path / "metrics.jsonl").stat() == before
 
 
+def test_numbers_of_numpy_are_no_obstacle_to_resuming(digits, tmp_path):
+    options = {"directory": tmp_path, "lr": np.float64(1e-3), "record_at": np.array([0, 12])}
+    _, history = quick(digits, **options, observe=lambda model: {"x": np.float64(0.5)})
+    list_checkpoints(tmp_path)[-1].unlink()
+    _, again = quick(digits, **options, resume=True, observe=lambda model: {"x": torch.tensor(0.5)})
+    assert again == history
+
+
 def test_half_a_line_of_metrics_is_dropped_and_no_step_stands_twice(digits, tmp_path):
     quick(digits, directory=tmp_path, checkpoint_every=5)
     list_checkpoints(tmp_path)[-1].unlink()

@@ -9,7 +9,7 @@ In: a model, a source of batches, a :class:`FitConfig`.  Out: the model, trained
 :class:`~numerics.training.History`; in a directory, checkpoints and ``metrics.jsonl``.
 """
 
-from numerics.engine.batches import Batches, crop_batches, dataset_batches
+from numerics.engine.batches import Batches, DatasetBatches, crop_batches, dataset_batches
 from numerics.engine.checkpoint import (
     CorruptCheckpointError,
     list_checkpoints,
@@ -23,6 +23,7 @@ from numerics.engine.step import launch
 __all__ = [
     "Batches",
     "CorruptCheckpointError",
+    "DatasetBatches",
     "FitConfig",
     "crop_batches",
     "dataset_batches",

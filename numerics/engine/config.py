@@ -35,7 +35,7 @@ class FitConfig:
         Equal parts into which a batch is cut so that it fits into memory; the gradients are added
         up, and the update is that of the whole batch up to rounding.
     precision : str
-        One of :data:`PRECISIONS`.
+        ``32-true`` or ``bf16-mixed``.
     ema : float, optional
         Keep an exponential average of the weights with this decay in (0, 1); see :func:`fit`.
         The decay of update k is at most 1 − k^(−2/3), so that the start is soon forgotten.
@@ -129,6 +129,8 @@ class FitConfig:
         number = not isinstance(value, bool) and isinstance(value, (int, float))
         if not number or not low <= value < below or (open_below and value == low):
             raise ValueError(f"FitConfig.{name} = {value!r}: {name} must be {allowed}")
+        # A scalar of numpy is a float too, but a checkpoint that holds one is not read as data.
+        object.__setattr__(self, name, float(value))
 
     @property
     def warmup_steps(self) -> int:

@@ -163,7 +163,7 @@ def fit(
     >>> history.steps, history["loss"][1] < history["loss"][0]
     ([0, 100], True)
     """
-    record = sorted(set(record_at))
+    record = sorted({int(step) for step in record_at})
     outside = [step for step in record if not 0 <= step <= config.steps]
     if outside:
         raise ValueError(
