@@ -27,9 +27,9 @@ ROOMS = {
         ["model"],
         ["invariant", "linear", "encodings", "transfer"],
         ["reduction", "reduction_proof"],
-        ["start"],
+        ["start", "equal_logits"],
         ["population", "expectation", "enumeration", "quadrature", "quadrature_plan", "certified"],
-        ["dynamics", "certified_descent"],
+        ["dynamics", "certified_descent", "slow_attention"],
         ["image_law", "concentration", "perturbation"],
         ["certificates"],
         ["statements"],
@@ -42,13 +42,15 @@ ROOMS = {
         ["association"],
         ["training", "transfer", "vision", "structured_vit", "networks", "permuted"],
         ["engine"],
-        ["comparison"],
+        ["random_start", "comparison"],
         ["experiments"],
         ["records"],
     ],
 }
 # The simulation takes settings, partitions and paths from the theory, no formula of what it tests.
-OPEN_TO_NUMERICS = {"theory.setting", "theory.partition", "theory.dynamics"}
+OPEN_TO_NUMERICS = {
+    *("theory.setting", "theory.partition", "theory.dynamics", "theory.slow_attention"),
+}
 OWN = {"theory", "numerics", "book", "tests", "strategies", "conftest"}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from concurrent import futures
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -39,6 +41,7 @@ from theory.statements import (
     generalization,
     model,
     no_association,
+    random_start,
     stability,
     start,
     symmetry,
@@ -250,6 +253,10 @@ PLANTED = [
     ("prop-drive-negative", drive, "_NEGATIVE", stronger_diagonal(), REFUTED),
     ("prop-root-n", comparison, "_sample_gradients", lambda w, v: gradients(w, v)[:-1], REFUTED),
     ("rem-proved", dynamics, "certificate", lambda name: certificate("success"), REFUTED),
+    # The noise forgotten, and an α that is positive.
+    ("prop-sign-alpha", random_start, "_crossing_rate", lambda u, nu: crossing(0 * u, nu), REFUTED),
+    ("prop-sign-alpha", random_start, "_starts", [(Fraction(1, 20), Fraction(0))], REFUTED),
+    ("cor-gate", random_start, "_crossing_rate", lambda u, nu: crossing(u, nu) / 2, REFUTED),
 ]
 
 
@@ -267,6 +274,7 @@ data_f_star, data_law = data.f_star, data.spurious_law
 beyond, sums = expectation._beyond, expectation._sums
 gradients = comparison._sample_gradients
 levels, listed = no_association.AttentionLevels, start.enumerate_samples
+crossing = random_start._crossing_rate
 model_margin, symmetry_orbitals = model.margin, symmetry.orbitals
 
 
@@ -470,6 +478,26 @@ def test_processes_find_what_one_process_finds() -> None:
         assert [r.finding for r in one.checks] == [r.finding for r in other.checks]
     with pytest.raises(ValueError, match="jobs = 0"):
         run_ledger(chosen, jobs=0)
+
+
+def test_a_worker_that_dies_leaves_its_checks_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dying(futures.ThreadPoolExecutor):
+        """Workers that are killed before they answer."""
+
+        def __init__(self, jobs: int, context: object) -> None:
+            super().__init__(jobs)
+
+        def submit(self, *arguments: Any, **options: Any) -> futures.Future:
+            broken: futures.Future = futures.Future()
+            broken.set_exception(BrokenProcessPool("killed"))
+            return broken
+
+    monkeypatch.setattr(ledger, "ProcessPoolExecutor", Dying)
+    (term, shift) = (s for s in STATEMENTS if s.id in ("def-vit", "lem-shift"))
+    found = run_ledger([term, shift], jobs=2)
+    assert [entry.status for entry in found] == ["DEFINED", "UNDECIDED"]
+    assert "killed" in found[1].checks[0].finding.evidence["error"]
+    assert found[1].checks[0].finding.evidence["scope"] == shift.checks[0].scope
 
 
 @pytest.mark.parametrize(

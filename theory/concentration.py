@@ -11,7 +11,7 @@ has exactly E‖·‖² = σ²(d−1)E W/N, where σ² is the variance of the no
 range belongs to images so rare that N hardly meet one: V and b are taken with those cut off, at the
 price of their probability and of a shift of the mean.
 
-In: a setting, a state, N, d, σ, δ.  Out: the exact law of one image, bounds on the four gaps.
+In: a setting, a state, N, d, σ, δ.  Out: bounds on the four gaps, and how many images are enough.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def gap_bound(
     Raises
     ------
     ValueError, ArithmeticError
-        If an argument is not allowed, or as in :func:`gradient_law`.
+        If an argument is not allowed, or as in :func:`theory.image_law.gradient_law`.
 
     Examples
     --------
@@ -172,8 +172,9 @@ def images_for_association(
 ) -> int:
     """Number N of images whose gradient tells every set apart, but for a probability ``failure``.
 
-    From γ = ρ one step on them then associates.  At N the slack of :func:`association_slack` is
-    positive and at N − 1 it is not; N is found by bisection.
+    From γ = ρ one step on them then associates, as long as it is not so long that an entry across
+    sets passes the diagonal.  At N the slack of :func:`association_slack` is positive and at N − 1
+    it is not; N is found by bisection.
 
     Raises
     ------

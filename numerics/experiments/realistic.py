@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from numerics.association import estimate, read_coefficients
-from numerics.data import StructuredData, random_direction
+from numerics.data import StructuredData
 from numerics.models import SimplifiedViT, error_rate, logistic_loss
-from numerics.training import History, full_batch, train
-from theory.partition import Partition
+from numerics.random_start import random_start
+from numerics.training import History, train
 from theory.setting import Setting
 
 __all__ = ["LIGHT", "Config", "Trained", "run", "train_one"]
@@ -73,18 +73,23 @@ def train_one(config: Config, seed: int, *, device: str = "cpu", progress: bool 
     [0, 2]
     """
     setting = config.setting()
-    generator = torch.Generator(device).manual_seed(seed)
-    partition = Partition.scattered(config.L, config.C, seed)
-    data = StructuredData(setting, partition, random_direction(config.d, generator))
-    model = SimplifiedViT.realistic(setting, config.d, config.omega, generator)
-    batches = full_batch(data, config.N, generator)
-    test = data.sample(config.N_test, generator)
+    start = random_start(
+        setting,
+        seed,
+        d=config.d,
+        omega_v=config.omega,
+        omega_A=config.omega,
+        N=config.N,
+        device=device,
+    )
+    data, model = start.data, start.model
+    test = data.sample(config.N_test, start.generator)
 
     def observe(model: SimplifiedViT) -> dict[str, float]:
         with torch.no_grad():
             F = model(test.X)
         return {
-            **read_coefficients(model.A, model.v, partition, data.w_star).row(),
+            **read_coefficients(model.A, model.v, data.partition, data.w_star).row(),
             "test_error": error_rate(F, test.y).item(),
             "test_loss": logistic_loss(F, test.y).item(),
         }
@@ -92,7 +97,7 @@ def train_one(config: Config, seed: int, *, device: str = "cpu", progress: bool 
     steps = np.unique(np.linspace(0, config.steps, config.recorded).round().astype(int))
     history = train(
         model,
-        batches,
+        start.batches,
         eta_v=config.eta_v,
         eta_A=config.eta_A,
         steps=config.steps,

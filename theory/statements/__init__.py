@@ -1,6 +1,7 @@
 """Every numbered statement of the book, with its hypotheses, dependencies and checks."""
 
 from theory.statements import (
+    assumption_2,
     comparison,
     concentration,
     data,
@@ -10,6 +11,7 @@ from theory.statements import (
     generalization,
     model,
     no_association,
+    random_start,
     stability,
     start,
     symmetry,
@@ -22,7 +24,8 @@ __all__ = ["STATEMENTS"]
 
 _MODULES = (
     *(data, model, symmetry, stability, generalization, no_association, transfer),
-    *(expectation, start, drive, dynamics, concentration, comparison, vision),
+    *(expectation, start, drive, dynamics, assumption_2, concentration, comparison),
+    *(random_start, vision),
 )
 
 # In the order of the book.

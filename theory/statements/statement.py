@@ -9,10 +9,10 @@ claims, piece by piece; the decorator decides each piece and returns a :class:`C
 * ``property_``: a property of random examples drawn by Hypothesis, which shrinks a failing one;
 * ``simulated``: estimates ``(where, estimate, standard error, expected)``.
 
-The first two answer PROVED, REFUTED or UNDECIDED; the others SUPPORTED or CONTRADICTED, so that
-they are never all a claim has: they stand beside one that can prove.  What was
-decided is the *scope* of the check, which may be less than the statement: then the proof in the
-book covers the rest.  In: claims.  Out: :class:`Finding` objects, verdict and evidence.
+The first two answer PROVED, REFUTED or UNDECIDED; the others SUPPORTED or CONTRADICTED, so they are
+never all that a claim has: they stand beside one that can prove.  What was decided is the *scope*
+of the check, which may be less than the statement: then the proof in the book covers the rest.
+In: claims.  Out: :class:`Finding` objects, verdict and evidence.
 """
 
 from __future__ import annotations
