@@ -11,18 +11,29 @@ how v stands to the new feature.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from numerics.data import Batch
+from numerics.association import estimate
+from numerics.data import Batch, StructuredData, random_direction
 from numerics.models import SimplifiedViT, error_rate
 from numerics.training import train
 from theory.partition import Partition
 from theory.setting import Setting
 
-__all__ = ["Transfer", "freeze_attention", "own_set_attention", "train_feature"]
+__all__ = [
+    "Transfer",
+    "compare_attentions",
+    "freeze_attention",
+    "own_set_attention",
+    "summarize",
+    "train_feature",
+]
 
 #: Logit of a pair that may not meet: softmax makes it an exact zero in every precision.
 NEVER = -1e4
@@ -153,3 +164,99 @@ def train_feature(
         off_axis=math.sqrt(max(0.0, float(v @ v) - alpha**2)),
         train_loss=history["loss"][-1],
     )
+
+
+def compare_attentions(
+    data: StructuredData,
+    models: Mapping[str, SimplifiedViT],
+    images: Iterable[int],
+    *,
+    draws: int,
+    test_images: int,
+    eta_v: float,
+    steps: int,
+    generator: torch.Generator,
+) -> dict[str, list[list[Transfer]]]:
+    """Train every model on the same tasks: the sets of ``data``, each time with a new feature.
+
+    Parameters
+    ----------
+    data : StructuredData
+        Gives the law; its feature is not used.
+    models : mapping of str to SimplifiedViT
+        By name, with v = 0; they are left as they are.
+    images : iterable of int
+        Numbers N of training images.
+    draws : int
+        Tasks for each N.
+    test_images : int
+        Images that a task is tested on.
+    eta_v, steps
+        As for :func:`train_feature`.
+    generator : torch.Generator
+        Draws features and images.
+
+    Returns
+    -------
+    dict
+        By name: for each N, in order, the results of the ``draws`` tasks.
+
+    Examples
+    --------
+    >>> setting = Setting(L=2, C=2, q=0.3, p=3, nu=0.05, sigma_A=2.0)
+    >>> data = StructuredData(setting, Partition.contiguous(2, 2), torch.tensor([1.0, 0.0]))
+    >>> models = {"start": freeze_attention(setting, torch.zeros(4, 4), d=2)}
+    >>> options = {"draws": 2, "test_images": 10, "eta_v": 0.01, "steps": 3}
+    >>> draw = torch.Generator().manual_seed(0)
+    >>> found = compare_attentions(data, models, (5, 9, 20), generator=draw, **options)
+    >>> [len(tasks) for tasks in found["start"]]
+    [2, 2, 2]
+    """
+    found: dict[str, list[list[Transfer]]] = {name: [] for name in models}
+    for N in images:
+        for tasks in found.values():
+            tasks.append([])
+        for _ in range(draws):
+            task = replace(data, w_star=random_direction(data.d, generator))
+            batch, test = task.sample(N, generator), task.sample(test_images, generator)
+            w_star = task.w_star.to(generator.device)
+            for name, model in models.items():
+                one = train_feature(deepcopy(model), batch, test, w_star, eta_v=eta_v, steps=steps)
+                found[name][-1].append(one)
+    return found
+
+
+def summarize(
+    runs: Sequence[Sequence[Sequence[Transfer]]],
+) -> dict[str, dict[str, list[float | None]]]:
+    """Mean and standard error of each field of :class:`Transfer`, at each number of images.
+
+    Parameters
+    ----------
+    runs : sequence, shape (runs, numbers of images, tasks)
+        The mean over a run's tasks is taken first, for the runs are what is independent.
+
+    Returns
+    -------
+    dict
+        By field: ``mean`` and ``standard_error`` over runs, lists with an entry for each number
+        of images.
+
+    Examples
+    --------
+    >>> one, other = (Transfer(error, 0.0, 0.1, 0.0, 0.5) for error in (0.0, 0.5))
+    >>> summarize([[[one, one]], [[one, other]], [[other, other]]])["test_error"]["mean"]
+    [0.25]
+    """
+    found: dict[str, dict[str, list[float | None]]] = {}
+    for field in (field.name for field in fields(Transfer)):
+        means = [
+            [float(np.mean([getattr(task, field) for task in tasks])) for tasks in run]
+            for run in runs
+        ]
+        columns = [estimate(column) for column in zip(*means, strict=True)]
+        found[field] = {
+            "mean": [column.mean for column in columns],
+            "standard_error": [column.standard_error for column in columns],
+        }
+    return found

@@ -14,13 +14,21 @@ from numerics.data import Batch, StructuredData, random_direction
 from numerics.experiments import figure_4, realistic
 from numerics.models import SimplifiedViT, logistic_loss
 from numerics.positional import PositionalVisionTransformer
+from numerics.records import load_record
 from numerics.structured_vit import (
     as_images,
     attention_between_patches,
     build_structured_vit,
     read_association,
 )
-from numerics.transfer import freeze_attention, own_set_attention, train_feature
+from numerics.transfer import (
+    compare_attentions,
+    freeze_attention,
+    own_set_attention,
+    train_feature,
+)
+from theory.distribution import bayes_error, invariant_error
+from theory.encodings import hard_attention_error
 from theory.partition import Partition
 from theory.setting import Setting
 
@@ -136,6 +144,17 @@ def test_without_association_the_order_of_the_patches_is_not_seen():
     train_feature(model, images, images, data.w_star, eta_v=0.02, steps=30)
     with torch.no_grad():
         torch.testing.assert_close(model(images.X), model(images.X[:, [3, 1, 0, 2]]))
+
+
+def test_attentions_are_compared_on_the_same_images_and_models_stay_as_they_are():
+    data, generator = make_data(d=4)
+    alike = {name: own_set_attention(SETTING, data.partition, 4) for name in ("one", "other")}
+    options = {"draws": 3, "test_images": 30, "eta_v": 0.02, "steps": 5}
+    found = compare_attentions(data, alike, (2, 7), generator=generator, **options)
+    assert found["one"] == found["other"]
+    assert [len(tasks) for tasks in found["one"]] == [3, 3]
+    assert len({task.alpha for tasks in found["one"] for task in tasks}) == 6
+    assert all(torch.equal(model.v, torch.zeros(4)) for model in alike.values())
 
 
 @pytest.mark.parametrize("d", [0, 1.5, True])
@@ -305,3 +324,28 @@ def test_a_killed_run_goes_on(results, tmp_path):
         "positional-0",
         "positional-1",
     }
+
+
+def test_the_record_shows_what_its_chapter_says():
+    record = load_record("figure-4")
+    config, results = record.config(), record.results
+    assert not record.revision["modified"]
+    setting = config.pretraining().setting()
+    e_inv, e_hard = float(invariant_error(setting)), float(hard_attention_error(setting))
+    bayes = float(bayes_error(setting))
+    histories = [run["history"] for run in results["one_layer"]]
+    assert len(histories) == config.runs
+    assert all(history["association"][-1] == 1.0 for history in histories)
+    assert all(history["test_error"][-1] < e_inv / 4 for history in histories)
+    # Theorem 5.1: frozen attention without association, at every number of images.
+    images = config.runs * config.draws * config.transfer_test
+    sampling = math.sqrt(e_inv * (1 - e_inv) / images)
+    for field in ("test_error", "aligned_error"):
+        start = results["transfer"]["start"][field]
+        floor = np.array(start["mean"]) + 3 * np.hypot(start["standard_error"], sampling)
+        assert (floor > e_inv).all()
+    # No attention beats the best rule; with the sets the error falls far below e_inv.
+    for name in ("learned", "own set"):
+        error = results["transfer"][name]["test_error"]
+        assert error["mean"][-1] < e_inv / 4
+        assert error["mean"][-1] + 4 * math.sqrt(e_hard / images) > bayes

@@ -8,7 +8,6 @@ frozen: as learned, or as it started, or as learned on other sets, or even on ea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,13 @@ from numerics.structured_vit import (
     build_structured_vit,
     read_association,
 )
-from numerics.transfer import Transfer, freeze_attention, own_set_attention, train_feature
+from numerics.transfer import (
+    Transfer,
+    compare_attentions,
+    freeze_attention,
+    own_set_attention,
+    summarize,
+)
 from numerics.vision import accuracy, cosine_similarity, encodings
 from theory.partition import Partition
 
@@ -67,24 +72,25 @@ class Config:
     eta_A: float = 50.0
     steps: int = 200
     recorded: int = 21
-    runs: int = 16
+    runs: int = 12
     # Transfer: ``draws`` tasks a run, each with a feature of its own, at every number of images.
-    images: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+    images: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
     draws: int = 4
     transfer_steps: int = 100
-    transfer_test: int = 5000
-    # The real ViTs, with the standard deviations of their encodings at the start.
+    transfer_test: int = 4000
+    # The real ViTs; of each kind the size of its encodings at the start and its learning rate.
     width: int = 32
     depth: int = 2
     heads: int = 4
     stock_std: float = 0.3
     positional_std: float = 0.1
-    vit_steps: int = 1500
+    stock_lr: float = 3e-3
+    positional_lr: float = 5e-3
+    vit_steps: int = 1400
     batch: int = 128
-    lr: float = 3e-3
     vit_test: int = 5000
-    vit_recorded: int = 16
-    vit_runs: int = 4
+    vit_recorded: int = 15
+    vit_runs: int = 3
     seed: int = 0
 
     def pretraining(self) -> realistic.Config:
@@ -107,7 +113,19 @@ class Config:
 
 
 LIGHT = Config(
-    N=4000, N_test=5000, recorded=11, runs=4, images=(1, 4, 16, 64, 256), draws=2, vit_runs=0
+    L=6,
+    C=3,
+    q=0.4,
+    N=4000,
+    N_test=5000,
+    recorded=11,
+    runs=4,
+    images=(1, 2, 4, 16, 64, 256),
+    draws=2,
+    vit_steps=600,
+    vit_test=2000,
+    vit_recorded=11,
+    vit_runs=1,
 )
 
 
@@ -119,60 +137,24 @@ def _transfer_tasks(
     config: Config, one: realistic.Trained, foreign: SimplifiedViT, seed: int, device: str
 ) -> dict[str, list[list[Transfer]]]:
     """By attention, for each number of images: the results of the run's downstream tasks."""
-    setting, partition = one.data.setting, one.data.partition
-    # A stream of its own: downstream images owe nothing to those of the first training.
-    generator = torch.Generator(device).manual_seed(2**32 + seed)
-    found: dict[str, list[list[Transfer]]] = {name: [] for name in ATTENTIONS}
-    for N in config.images:
-        results: dict[str, list[Transfer]] = {name: [] for name in ATTENTIONS}
-        for _ in range(config.draws):
-            data = StructuredData(setting, partition, random_direction(config.d, generator))
-            batch, test = data.sample(N, generator), data.sample(config.transfer_test, generator)
-            models = {
-                "learned": freeze_attention(setting, one.model.A.detach(), config.d),
-                "own set": own_set_attention(setting, partition, config.d).to(device),
-                "start": freeze_attention(setting, torch.zeros_like(one.model.A), config.d),
-                "foreign": freeze_attention(setting, foreign.A.detach(), config.d),
-            }
-            for name, model in models.items():
-                results[name].append(
-                    train_feature(
-                        model,
-                        batch,
-                        test,
-                        data.w_star.to(device),
-                        eta_v=config.eta_v,
-                        steps=config.transfer_steps,
-                    )
-                )
-        for name in ATTENTIONS:
-            found[name].append(results[name])
-    return found
-
-
-def _mean_and_error(values: Sequence[Sequence[float]]) -> dict[str, list[float | None]]:
-    """Columns of (runs, positions): mean over runs and its standard error."""
-    columns = [estimate(column) for column in zip(*values, strict=True)]
-    return {
-        "mean": [column.mean for column in columns],
-        "standard_error": [column.standard_error for column in columns],
+    setting, d = one.data.setting, config.d
+    models = {
+        "learned": freeze_attention(setting, one.model.A.detach(), d),
+        "own set": own_set_attention(setting, one.data.partition, d).to(device),
+        "start": freeze_attention(setting, torch.zeros_like(one.model.A), d),
+        "foreign": freeze_attention(setting, foreign.A.detach(), d),
     }
-
-
-def _summarize(tasks: list[dict[str, list[list[Transfer]]]]) -> dict[str, Any]:
-    """Mean over a run's tasks first: the runs are what is independent."""
-    return {
-        name: {
-            field: _mean_and_error(
-                [
-                    [float(np.mean([getattr(task, field) for task in cell])) for cell in run[name]]
-                    for run in tasks
-                ]
-            )
-            for field in Transfer.__dataclass_fields__
-        }
-        for name in ATTENTIONS
-    }
+    return compare_attentions(
+        one.data,
+        models,
+        config.images,
+        draws=config.draws,
+        test_images=config.transfer_test,
+        eta_v=config.eta_v,
+        steps=config.transfer_steps,
+        # A stream of its own: downstream images owe nothing to those of the first training.
+        generator=torch.Generator(device).manual_seed(2**32 + seed),
+    )
 
 
 def _rounded(matrix: Tensor) -> list[list[float]]:
@@ -200,7 +182,12 @@ def _one_vit(
     history = fit(
         model,
         lambda step, generator: as_images(data.sample(config.batch, generator), config.L),
-        FitConfig(steps=config.vit_steps, batch=config.batch, lr=config.lr, seed=seed),
+        FitConfig(
+            steps=config.vit_steps,
+            batch=config.batch,
+            lr=getattr(config, f"{kind}_lr"),
+            seed=seed,
+        ),
         device=device,
         observe=lambda model: {
             "test_error": 1 - accuracy(model, images, labels),
@@ -266,7 +253,7 @@ def run(
         _transfer_tasks(config, one, foreign.model, seed, device)
         for seed, one, foreign in zip(seeds, ones, ones[1:] + ones[:1], strict=True)
     ]
-    transfer = _summarize(tasks)
+    transfer = {name: summarize([run[name] for run in tasks]) for name in ATTENTIONS}
     vit_seeds = range(config.seed, config.seed + config.vit_runs)
     options = {"progress": progress, "resume": resume}
     vits = {
