@@ -225,7 +225,8 @@ def measure(config: SweepConfig, seed: int, *, device: str = "cpu") -> dict[str,
     -------
     dict
         ``time``: first time at which the margin of A is positive, in steps of size η; ``crossing``:
-        the same for α > 0; ``exact_time``, ``carried_time``: those of the predictions.
+        the same for α > 0; ``exact_time``, ``carried_time``: those of the predictions (at σ_A = 0
+        the exact margin is 0 for ever, and the sign of what floats make of it means nothing).
         At the start ``alpha_0``, ``off_axis_0`` and ``output_0``, the root mean square of F on the
         sample.  At the end ``margin`` and its two predictions, ``association``, ``sets`` (of
         :func:`set_score`), alpha, gamma, rho and their exact values, off_axis, loss,
