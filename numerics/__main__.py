@@ -72,6 +72,45 @@ def _with_data(
     return config
 
 
+def _map_of_the_middle(results: dict) -> Table:
+    """Similarity of patch (side // 2, side // 2) with every patch, in its place."""
+    side = results["side"]
+    middle = side // 2 * side + side // 2
+    row = results["similarity"][middle]
+    table = Table(show_header=False, padding=0)
+    for r in range(side):
+        table.add_row(*(f"{value:4.1f}" for value in row[r * side : (r + 1) * side]))
+    return table
+
+
+def _read_checkpoint(name: str, experiment: ModuleType, checkpoint: str, out: Path | None) -> None:
+    """Print, and keep in ``out``, what the experiment reads off a network that is given."""
+    if not hasattr(experiment, "from_checkpoint"):
+        reading = [other for other in names() if hasattr(load_experiment(other), "from_checkpoint")]
+        raise _fail(f"{name} takes no --checkpoint; those that do: {', '.join(reading)}")
+    origin, start = provenance(), time.perf_counter()
+    try:
+        results = experiment.from_checkpoint(checkpoint)
+    except (ValueError, OSError) as error:
+        raise _fail(f"{name}: {error}") from error
+    middle = results["side"] // 2
+    console.print(_metrics_table(name, results))
+    console.print(f"cosine similarity of all patches with patch ({middle}, {middle}), from 0:")
+    console.print(_map_of_the_middle(results))
+    if out is not None:
+        # Under a name of its own: it is no record of the experiment, which trains networks.
+        record = Record(
+            experiment=f"{name}-checkpoint",
+            command=f"python -m numerics run {name} --checkpoint {Path(checkpoint).name}",
+            configuration={"checkpoint": Path(checkpoint).name},
+            seed=0,
+            results=results,
+            duration=round(time.perf_counter() - start, 2),
+            **origin,
+        )
+        console.print(str(write_record(record, out)))
+
+
 def _resumable(name: str, experiment: ModuleType, folder: Path) -> dict[str, Any]:
     """What ``run`` is given so that it can be killed and resumed."""
     if not {"directory", "resume"} <= set(inspect.signature(experiment.run).parameters):
@@ -108,6 +147,13 @@ def run(
     download: Annotated[
         bool, typer.Option("--download", help="Fetch the data set if it is not there.")
     ] = False,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="Read a trained network instead of training: a file (.pth, .safetensors) or the "
+            "name of a pretrained timm model. Nothing is recorded without --out."
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -122,6 +168,8 @@ def run(
         experiment = load_experiment(name)
     except ValueError as error:
         raise _fail(str(error)) from error
+    if checkpoint is not None:
+        return _read_checkpoint(name, experiment, checkpoint, out)
     _check_device(device)
     config = experiment.LIGHT if light else experiment.Config()
     if seed is not None:

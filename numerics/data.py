@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ from torch import Tensor
 from theory.partition import Partition
 from theory.setting import Setting
 
-__all__ = ["Batch", "StructuredData", "random_direction"]
+__all__ = ["Batch", "Law", "StructuredData", "random_direction"]
 
 
 class Batch(NamedTuple):
@@ -42,6 +42,13 @@ class Batch(NamedTuple):
     y: Tensor
     signal_set: Tensor | None = None
     delta: Tensor | None = None
+
+
+class Law(Protocol):
+    """What training needs of a law of labelled images: independent ones, drawn on request."""
+
+    def sample(self, N: int, generator: torch.Generator) -> Batch:
+        """N images and their labels."""
 
 
 def random_direction(d: int, generator: torch.Generator) -> Tensor:

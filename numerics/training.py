@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import torch
 from rich.progress import Progress
 
-from numerics.data import Batch, StructuredData
+from numerics.data import Batch, Law
 from numerics.models import SimplifiedViT, logistic_loss
 
 __all__ = ["History", "fresh_batches", "full_batch", "train"]
@@ -25,11 +25,12 @@ __all__ = ["History", "fresh_batches", "full_batch", "train"]
 Batches = Callable[[], Batch]
 
 
-def full_batch(data: StructuredData, N: int, generator: torch.Generator) -> Batches:
+def full_batch(data: Law, N: int, generator: torch.Generator) -> Batches:
     """Draw N images once; every step sees the same ones.
 
     Examples
     --------
+    >>> from numerics.data import StructuredData
     >>> from theory.partition import Partition
     >>> from theory.setting import Setting
     >>> setting = Setting(L=2, C=2, q=0.5, p=3, nu=0.05, sigma_A=2.0)
@@ -42,11 +43,12 @@ def full_batch(data: StructuredData, N: int, generator: torch.Generator) -> Batc
     return lambda: batch
 
 
-def fresh_batches(data: StructuredData, N: int, generator: torch.Generator) -> Batches:
+def fresh_batches(data: Law, N: int, generator: torch.Generator) -> Batches:
     """Draw N new images at every step.
 
     Examples
     --------
+    >>> from numerics.data import StructuredData
     >>> from theory.partition import Partition
     >>> from theory.setting import Setting
     >>> setting = Setting(L=2, C=2, q=0.5, p=3, nu=0.05, sigma_A=2.0)
@@ -149,6 +151,7 @@ def train(
 
     Examples
     --------
+    >>> from numerics.data import StructuredData
     >>> from theory.partition import Partition
     >>> from theory.setting import Setting
     >>> setting = Setting(L=2, C=2, q=0.5, p=3, nu=0.05, sigma_A=2.0)

@@ -38,6 +38,7 @@ from theory.statements import (
     drive,
     dynamics,
     expectation,
+    gaussian,
     generalization,
     model,
     no_association,
@@ -257,6 +258,24 @@ PLANTED = [
     ("prop-sign-alpha", random_start, "_crossing_rate", lambda u, nu: crossing(0 * u, nu), REFUTED),
     ("prop-sign-alpha", random_start, "_starts", [(Fraction(1, 20), Fraction(0))], REFUTED),
     ("cor-gate", random_start, "_crossing_rate", lambda u, nu: crossing(u, nu) / 2, REFUTED),
+    ("prop-gaussian-patch", gaussian, "cubic_moments", lambda D, k: moments(D, -k), REFUTED),
+    ("prop-gaussian-patch", gaussian, "patch_teacher", gaussian.set_teacher, REFUTED),
+    (
+        "thm-gaussian-set",
+        gaussian,
+        "drive_bracket",
+        lambda h, L, C, b: bracket(h, L, C - 1, b),
+        REFUTED,
+    ),
+    (
+        "thm-gaussian-set",
+        gaussian,
+        "set_drive",
+        lambda *state: 1.2 * set_drive(*state),
+        CONTRADICTED,
+    ),
+    ("thm-gaussian-set", gaussian, "set_teacher", gaussian.patch_teacher, REFUTED),
+    ("cor-gaussian-limit", gaussian, "taylor_coefficients", lambda: (-7, 3, -45, 6), REFUTED),
 ]
 
 
@@ -275,6 +294,8 @@ beyond, sums = expectation._beyond, expectation._sums
 gradients = comparison._sample_gradients
 levels, listed = no_association.AttentionLevels, start.enumerate_samples
 crossing = random_start._crossing_rate
+moments, bracket = gaussian.cubic_moments, gaussian.drive_bracket
+set_drive = gaussian.set_drive
 model_margin, symmetry_orbitals = model.margin, symmetry.orbitals
 
 

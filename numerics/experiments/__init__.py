@@ -6,9 +6,10 @@ it that runs in under a minute, and ``run(config, *, device="cpu", progress=True
 results that JSON can hold.  A ``Config`` with fields ``dataset`` and ``root`` makes an experiment
 that runs on any data set of :mod:`numerics.datasets` (``--dataset``, ``--root``); a ``run`` that
 also takes ``directory=None`` and ``resume=False``, and hands them to :func:`numerics.engine.fit`
-with a folder for each training, makes one that can be killed and resumed (``--resume``).  Adding a
-module adds an experiment; underscores of its name are hyphens on the command line and in the name
-of its record.
+with a folder for each training, makes one that can be killed and resumed (``--resume``); a function
+``from_checkpoint(checkpoint)`` makes one that also reads a network that is given
+(``--checkpoint``).  Adding a module adds an experiment; underscores of its name are hyphens on the
+command line and in the name of its record.
 """
 
 from __future__ import annotations

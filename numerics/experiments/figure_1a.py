@@ -4,10 +4,12 @@ A timm ``VisionTransformer`` learns from scratch which of sixteen photographs a 
 cut from; test crops come from other parts of the photographs.  The cosine similarity of its 8×8
 positional encodings is read before and after.  The control is the same training on crops whose
 patches are put in a new random order each time: whatever similarity it shows is not of space.
+The same numbers are read off any trained ViT by :func:`from_checkpoint` (``--checkpoint``).
 """
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from torch import Tensor
 from numerics.association import estimate
 from numerics.engine import FitConfig, crop_batches, fit
 from numerics.photos import PHOTOS, train_and_test
+from numerics.pretrained import pretrained_encodings
 from numerics.vision import (
     accuracy,
     build_vit,
@@ -29,7 +32,7 @@ from numerics.vision import (
     spatial_structure,
 )
 
-__all__ = ["LIGHT", "Config", "run"]
+__all__ = ["LIGHT", "Config", "from_checkpoint", "run"]
 
 
 @dataclass(frozen=True)
@@ -189,4 +192,29 @@ def run(
         "runs": runs,
         "controls": control_runs,
         "similarity": similarity,
+    }
+
+
+def from_checkpoint(checkpoint: str) -> dict[str, Any]:
+    """Read a trained network instead of training one.
+
+    Parameters
+    ----------
+    checkpoint : str
+        A file, or the name of a pretrained timm model; see
+        :func:`~numerics.pretrained.pretrained_encodings`, also for what is raised.
+
+    Returns
+    -------
+    dict
+        ``metrics``: ``neighbour``, ``distant`` and ``correlation`` of
+        :class:`~numerics.vision.SpatialStructure`, of this one network; ``side`` of the grid;
+        ``similarity`` of all its patches, (side², side²), to four decimals.
+    """
+    P = pretrained_encodings(checkpoint)
+    found = asdict(spatial_structure(P))
+    return {
+        "metrics": {name: asdict(estimate([value])) for name, value in found.items()},
+        "side": math.isqrt(len(P)),
+        "similarity": _rounded_similarity(P),
     }

@@ -8,6 +8,7 @@ from theory.statements import (
     drive,
     dynamics,
     expectation,
+    gaussian,
     generalization,
     model,
     no_association,
@@ -25,7 +26,7 @@ __all__ = ["STATEMENTS"]
 _MODULES = (
     *(data, model, symmetry, stability, generalization, no_association, transfer),
     *(expectation, start, drive, dynamics, assumption_2, concentration, comparison),
-    *(random_start, vision),
+    *(random_start, gaussian, vision),
 )
 
 # In the order of the book.
