@@ -27,7 +27,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from timm.data import create_transform
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchvision import datasets as tv
 
@@ -37,7 +37,7 @@ from numerics.photos import PHOTOS, train_and_test
 from theory.partition import Partition
 from theory.setting import Setting
 
-__all__ = ["NAMES", "ImageSet", "Splits", "as_images", "as_patches", "load_dataset"]
+__all__ = ["NAMES", "ImageSet", "Splits", "as_images", "as_patches", "load_dataset", "shrink"]
 
 #: Side of an ImageNet picture as the model sees it, in pixels.
 IMAGENET_SIDE = 224
@@ -185,6 +185,32 @@ def _in_memory(parts: dict[str, tuple[Any, Any]], classes: int) -> Splits:
         for part, (_, y) in parts.items()
     }
     return Splits(sets["train"], sets["test"], classes, len(mean), pixels["train"].shape[-1])
+
+
+def shrink(splits: Splits, side: int) -> Splits:
+    """Average the images of a set down to side × side pixels, and standardize them anew.
+
+    Raises
+    ------
+    ValueError
+        If ``side`` is no integer from 1 to the side of the images, or they are not in memory.
+
+    Examples
+    --------
+    >>> shrink(load_dataset("digits"), 4).train[0][0].shape
+    torch.Size([1, 4, 4])
+    """
+    if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= splits.side:
+        raise ValueError(f"shrink.side = {side!r}: side must be an integer in 1..{splits.side}")
+    if side == splits.side:
+        return splits
+    parts = {}
+    for part, images in (("train", splits.train), ("test", splits.test)):
+        if not isinstance(images, ImageSet):
+            raise ValueError(f"shrink.splits.{part} is not in memory: it must be an ImageSet")
+        pixels = nn.functional.adaptive_avg_pool2d(images.pixels.float(), side)
+        parts[part] = (pixels.numpy(), images.labels)
+    return replace(_in_memory(parts, splits.classes), law=splits.law)
 
 
 def _drawn(law: StructuredData | GaussianConvolution) -> Splits:

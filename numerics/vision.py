@@ -24,9 +24,11 @@ __all__ = [
     "accuracy",
     "build_vit",
     "cosine_similarity",
+    "distance_bins",
     "encodings",
     "grid_distance",
     "shuffle_patches",
+    "similarity_by_distance",
     "spatial_structure",
 ]
 
@@ -210,6 +212,33 @@ def spatial_structure(P: Tensor) -> SpatialStructure:
         distant=similarity[distance >= side / 2].mean().item(),
         correlation=torch.corrcoef(both)[0, 1].item(),
     )
+
+
+def distance_bins(side: int) -> list[int]:
+    """Distances of two different places of a side × side grid, rounded to whole steps.
+
+    Examples
+    --------
+    >>> distance_bins(4)
+    [1, 2, 3, 4]
+    """
+    return list(range(1, round(math.hypot(side - 1, side - 1)) + 1))
+
+
+def similarity_by_distance(P: Tensor) -> list[float]:
+    """Mean cosine similarity of encodings (side², width) at each of :func:`distance_bins`.
+
+    Examples
+    --------
+    The four rows are the corners of a square, equal above and below:
+
+    >>> similarity_by_distance(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]))
+    [0.3333333333333333]
+    """
+    side = math.isqrt(len(P))
+    similarity, distance = cosine_similarity(P.double()), grid_distance(side).round()
+    pairs = ~torch.eye(len(P), dtype=torch.bool)
+    return [similarity[pairs & (distance == r)].mean().item() for r in distance_bins(side)]
 
 
 def shuffle_patches(images: Tensor, patch: int, generator: torch.Generator) -> Tensor:

@@ -1,0 +1,227 @@
+"""Positional against full attention: two vision transformers that differ in nothing else.
+
+Both are timm's, of one width and depth, trained by one loop with one learning rate on the same
+batches.  In the one, attention weights are made from the tokens; in the other from the encodings
+of the positions alone (:mod:`numerics.positional`).  Parameters have the same names, shapes and
+initial values in both.
+
+In: a data set, a :class:`Recipe`, a kind of attention, a seed.  Out: what became of the training.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from timm.models.vision_transformer import VisionTransformer
+from torch.utils.data import Dataset, Subset
+
+from numerics.datasets import ImageSet, Splits
+from numerics.engine import FitConfig, dataset_batches, fit
+from numerics.networks import dataset_accuracy, parameter_count
+from numerics.positional import PositionalVisionTransformer
+from numerics.vision import build_vit
+
+__all__ = ["ATTENTIONS", "RECIPES", "Recipe", "compare", "first_images", "recipe_for"]
+
+#: Kinds of attention, and the class of the network that has it.
+ATTENTIONS: dict[str, type[VisionTransformer]] = {
+    "positional": PositionalVisionTransformer,
+    "full": VisionTransformer,
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How both networks are built and trained on a data set.
+
+    Parameters
+    ----------
+    patch : int
+        Side of a patch in pixels.
+    width, depth, heads : int
+        Of the transformer, as in :func:`~numerics.vision.build_vit`.
+    mlp_ratio, encoding_std : float
+        As there.
+    steps, batch, lr, weight_decay
+        As in :class:`~numerics.engine.FitConfig`; so are the remaining fields.
+    """
+
+    patch: int
+    width: int = 64
+    depth: int = 3
+    heads: int = 4
+    mlp_ratio: float = 2.0
+    encoding_std: float = 0.02
+    steps: int = 500
+    batch: int = 32
+    lr: float = 3e-3
+    weight_decay: float = 0.05
+    precision: str = "32-true"
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    label_smoothing: float = 0.0
+
+    def fit_config(self, seed: int) -> FitConfig:
+        """The training of one seed."""
+        return FitConfig(
+            steps=self.steps,
+            batch=self.batch,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            precision=self.precision,
+            mixup=self.mixup,
+            cutmix=self.cutmix,
+            label_smoothing=self.label_smoothing,
+            seed=seed,
+        )
+
+
+_CIFAR = Recipe(patch=4, width=192, depth=6, heads=3, mlp_ratio=4.0, steps=20_000, batch=256)
+
+#: One recipe a data set.  Those from ``cifar10`` on are for a CUDA device and have not been run.
+RECIPES = {
+    "structured": Recipe(patch=4),
+    "gaussian-convolution": Recipe(patch=4),
+    "digits": Recipe(patch=2),
+    "photos": Recipe(patch=4),
+    "cifar10": replace(_CIFAR, precision="bf16-mixed"),
+    "cifar100": replace(_CIFAR, precision="bf16-mixed"),
+    "svhn": replace(_CIFAR, precision="bf16-mixed"),
+    "imagenet": Recipe(
+        patch=16,
+        width=384,
+        depth=12,
+        heads=6,
+        mlp_ratio=4.0,
+        steps=110_000,
+        batch=1024,
+        precision="bf16-mixed",
+        mixup=0.8,
+        cutmix=1.0,
+        label_smoothing=0.1,
+    ),
+}
+
+
+def recipe_for(dataset: str, *, steps: int | None = None) -> Recipe:
+    """The recipe of a data set, with another number of steps on request.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+
+    Examples
+    --------
+    >>> recipe_for("digits", steps=10).steps
+    10
+    """
+    if dataset not in RECIPES:
+        raise ValueError(f"dataset = {dataset!r}: dataset must be one of {', '.join(RECIPES)}")
+    recipe = RECIPES[dataset]
+    return recipe if steps is None else replace(recipe, steps=steps)
+
+
+def first_images(images: Dataset, count: int) -> Dataset:
+    """The first ``count`` images of a set.
+
+    Raises
+    ------
+    ValueError
+        If the set has fewer, or ``count`` is no integer >= 1.
+    """
+    size = len(images)  # type: ignore[arg-type]
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= size:
+        raise ValueError(f"first_images.count = {count!r}: count must be an integer in 1..{size}")
+    if isinstance(images, ImageSet):
+        return ImageSet(images.pixels[:count], images.labels[:count], images.mean, images.std)
+    return Subset(images, range(count))
+
+
+def compare(
+    attention: str,
+    data: Splits,
+    recipe: Recipe,
+    *,
+    seed: int,
+    recorded: int = 5,
+    test_images: int | None = None,
+    device: str = "cpu",
+    directory: Path | None = None,
+    resume: bool = False,
+    progress: bool = False,
+    label: str = "training",
+) -> dict[str, Any]:
+    """Train one of the two networks and measure it on the test part.
+
+    Parameters
+    ----------
+    attention : str
+        ``positional`` or ``full``.
+    seed : int
+        Of the weights at the start and of the batches: equal for both kinds.
+    recorded : int
+        How often the accuracy is measured, the start and the end included; at least 2.
+    test_images : int, optional
+        Measure it on the first ones only.
+    directory, resume
+        As in :func:`~numerics.engine.fit`.
+
+    Returns
+    -------
+    dict
+        ``attention``, ``seed``, ``parameters``, ``processor_seconds`` (measurements included),
+        ``steps``, and the ``history`` of ``loss`` and ``test_accuracy``.
+
+    Raises
+    ------
+    ValueError
+        If ``attention`` or ``recorded`` is out of range.
+    """
+    if attention not in ATTENTIONS:
+        raise ValueError(
+            f"compare.attention = {attention!r}: attention must be one of {', '.join(ATTENTIONS)}"
+        )
+    if recorded < 2:
+        raise ValueError(f"compare.recorded = {recorded}: recorded must be an integer >= 2")
+    model = build_vit(
+        data.side,
+        recipe.patch,
+        data.classes,
+        width=recipe.width,
+        depth=recipe.depth,
+        heads=recipe.heads,
+        mlp_ratio=recipe.mlp_ratio,
+        encoding_std=recipe.encoding_std,
+        channels=data.channels,
+        kind=ATTENTIONS[attention],
+        seed=seed,
+    )
+    train, test = (
+        part.to(device) if isinstance(part, ImageSet) else part for part in (data.train, data.test)
+    )
+    began = time.process_time()
+    history = fit(
+        model,
+        dataset_batches(train, recipe.batch),
+        recipe.fit_config(seed),
+        device=device,
+        observe=lambda model: {"test_accuracy": dataset_accuracy(model, test, limit=test_images)},
+        record_at=np.linspace(0, recipe.steps, recorded).round().astype(int).tolist(),
+        directory=directory,
+        resume=resume,
+        progress=progress,
+        label=label,
+    )
+    return {
+        "attention": attention,
+        "seed": seed,
+        "parameters": parameter_count(model),
+        "processor_seconds": round(time.process_time() - began, 1),
+        "steps": history.steps,
+        "history": history.columns,
+    }

@@ -1,0 +1,179 @@
+"""What stands beside a vision transformer in a comparison, and how both are measured.
+
+The residual network of He et al. (2016, Section 4.2) for small images has 6n + 2 layers: a 3 × 3
+convolution, three stages of n blocks with w, 2w and 4w channels, each stage but the first halving
+the image, then the mean over places and a linear map.  Its blocks are timm's.
+
+In: the shape of a data set, and a number of parameters to come close to.  Out: a network; and for
+any network its size and its accuracy on a data set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from timm.models.resnet import BasicBlock
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from numerics.datasets import ImageSet
+
+__all__ = ["build_cnn", "build_cnn_of_size", "dataset_accuracy", "parameter_count"]
+
+#: Images in a batch of an evaluation; it changes nothing but speed and memory.
+EVALUATION_BATCH = 256
+
+
+def build_cnn(
+    classes: int, *, width: int, channels: int = 1, blocks: int = 1, seed: int = 0
+) -> nn.Sequential:
+    """Return a residual network for images of at least 4 × 4 pixels.
+
+    Parameters
+    ----------
+    classes : int
+        Number of labels.
+    width : int
+        Channels of the first stage.
+    channels : int
+        Colours of an image; grey ones have 1.
+    blocks : int
+        n, the blocks of each stage.
+    seed : int
+        Of every initial weight; the global generator is left as it was.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, its value and what is allowed.
+
+    Examples
+    --------
+    >>> build_cnn(10, width=4)(torch.zeros(2, 1, 8, 8)).shape
+    torch.Size([2, 10])
+    """
+    for name, value, least in (
+        ("classes", classes, 2),
+        ("width", width, 1),
+        ("channels", channels, 1),
+        ("blocks", blocks, 1),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"build_cnn.{name} = {value!r}: {name} must be an integer >= {least}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layers: list[nn.Module] = [
+            nn.Conv2d(channels, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+        ]
+        before = width
+        for stage in range(3):
+            after = width * 2**stage
+            for block in range(blocks):
+                stride = 2 if stage and not block else 1
+                skip = None
+                if stride != 1:
+                    skip = nn.Sequential(
+                        nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
+                    )
+                layers.append(BasicBlock(before, after, stride=stride, downsample=skip))
+                before = after
+        pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        return nn.Sequential(*layers, *pool, nn.Linear(before, classes))
+
+
+def build_cnn_of_size(
+    parameters: int, classes: int, *, channels: int = 1, blocks: int = 1, seed: int = 0
+) -> nn.Sequential:
+    """Return the residual network whose number of parameters is nearest to ``parameters``.
+
+    Raises
+    ------
+    ValueError
+        If even the narrowest network has more than twice as many.
+
+    Examples
+    --------
+    >>> model = build_cnn_of_size(105_000, classes=10)
+    >>> parameter_count(model)
+    109317
+    """
+    width, size = 1, parameter_count(build_cnn(classes, width=1, channels=channels, blocks=blocks))
+    if size > 2 * parameters:
+        raise ValueError(
+            f"build_cnn_of_size.parameters = {parameters}: the narrowest network has {size}; "
+            "ask for at least half of that"
+        )
+    while True:
+        wider = build_cnn(classes, width=width + 1, channels=channels, blocks=blocks)
+        if abs(parameter_count(wider) - parameters) >= abs(size - parameters):
+            return build_cnn(classes, width=width, channels=channels, blocks=blocks, seed=seed)
+        width, size = width + 1, parameter_count(wider)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Number of trained parameters.
+
+    Examples
+    --------
+    >>> parameter_count(nn.Linear(3, 2))
+    8
+    """
+    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+
+
+@torch.no_grad()
+def dataset_accuracy(
+    model: nn.Module, images: Dataset, *, limit: int | None = None, workers: int = 0
+) -> float:
+    """Fraction of a data set whose largest output is at the label.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Measured on the device of its parameters, in evaluation mode, and left in the mode it had.
+    images : Dataset
+        An :class:`~numerics.datasets.ImageSet`, or any set of (image, label).
+    limit : int, optional
+        Measure on this many images at most: the first ones.
+    workers : int
+        Processes that read images which are not in memory.
+
+    Raises
+    ------
+    ValueError
+        If there is no image to measure on.
+
+    Examples
+    --------
+    >>> pixels, labels = torch.eye(4).reshape(4, 1, 2, 2), torch.tensor([0, 1, 2, 0])
+    >>> images = ImageSet(pixels, labels, torch.zeros(1), torch.ones(1))
+    >>> dataset_accuracy(nn.Flatten(), images)
+    0.75
+    """
+    count = len(images)  # type: ignore[arg-type]
+    count = count if limit is None else min(count, limit)
+    if count < 1:
+        raise ValueError("dataset_accuracy.images is empty: at least one image is needed")
+    weight = next(model.parameters(), torch.empty(0))
+    batches: Iterable[tuple[Tensor, Tensor]]
+    if isinstance(images, ImageSet):
+        held = images
+        index = torch.arange(count, device=held.labels.device)
+        batches = (held.batch(part) for part in index.split(EVALUATION_BATCH))
+    else:
+        first = torch.utils.data.Subset(images, range(count))
+        # With a generator of its own: else it draws from the global one.
+        batches = DataLoader(
+            first, EVALUATION_BATCH, num_workers=workers, generator=torch.Generator()
+        )
+    was_training, right = model.training, 0
+    model.eval()
+    try:
+        for x, y in batches:
+            right += int((model(x.to(weight.device)).argmax(dim=1) == y.to(weight.device)).sum())
+    finally:
+        model.train(was_training)
+    return right / count
