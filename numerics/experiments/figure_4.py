@@ -235,8 +235,8 @@ def run(
         attention's test error at the largest number of images; ``one_layer``: seed and history of
         each run; ``transfer``: by attention and field of
         :class:`~numerics.transfer.Transfer`, mean and standard error over runs at each number of
-        images; ``vits``: by name, for each run its seed, sets, history, and of the first run the
-        cosine similarity of the encodings and the attention of each block, patch by patch.
+        images; ``vits``: by name, for each run its seed, sets and history, the cosine similarity
+        of the encodings after training and the attention of each block, patch by patch.
 
     Raises
     ------
