@@ -34,8 +34,8 @@ class Config:
     """
 
     D: int = 196
-    C: tuple[int, ...] = (4, 7)
-    q: tuple[float, ...] = (0.1, 0.3, 0.6)
+    C: tuple[int, ...] = (2, 4, 7, 14)
+    q: tuple[float, ...] = (0.1, 0.3, 0.6, 0.9)
     sigma_A: tuple[float, ...] = (0.5, 2.0)
     small_D: int = 24
     small_C: tuple[int, ...] = (2, 3, 4, 6, 8)
