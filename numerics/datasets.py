@@ -1,7 +1,7 @@
 """Sets of images by name, each with its training and its test part.
 
 ``structured`` and ``gaussian-convolution`` are drawn from the two laws of the book, a patch of R^d
-laid out as a square of pixels; they know their hidden sets (:attr:`Splits.law`).
+laid out as a square of pixels; they know their hidden sets (``Splits.law``).
 ``digits`` (scikit-learn) and ``photos`` (crops of bundled photographs, the default) need no file
 beyond the installation.  ``cifar10``, ``cifar100`` and ``svhn`` are read by torchvision from a
 folder, and fetched into it on request:
