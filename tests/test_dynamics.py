@@ -98,11 +98,17 @@ def test_loss_falls_along_small_steps(problem):
     g = population_gradient(setting, state)
     if abs(g.alpha) + abs(g.gamma) + abs(g.rho) == 0:
         return
-    # A millionth of the distance over which the first-order fall would use up the loss.
+    # A millionth of what the first-order fall would need to use up the loss; and, where the loss is
+    # flat but of high degree (ν = 0, small α), no coefficient moves by more than a part of its scale.
     pairs_in, pairs_out = setting.D * (setting.C - 1), setting.D * (setting.D - setting.C)
     fall = g.alpha**2 + pairs_in * g.gamma**2 + pairs_out * g.rho**2
     result = expectation(setting, state)
     eta = 1e-6 * result.loss / fall if fall > 0 else 1.0
+    tau = float(setting.temperature)
+    scale = {"alpha": abs(state.alpha) or 1 / setting.D**2, "gamma": tau, "rho": tau}
+    for name, length in scale.items():
+        if getattr(g, name) != 0:
+            eta = min(eta, 1e-4 * length / abs(getattr(g, name)))
     path = gradient_descent(setting, state, eta_v=eta, eta_A=eta, steps=3)
     slack = 4 * result.loss_error
     assert (np.diff(path.loss) <= slack).all()

@@ -8,7 +8,7 @@ history follows the coefficients, the association score and the error on images 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,7 +55,8 @@ class Config:
 LIGHT = Config(N_test=5000, runs=1)
 
 
-class Trained(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Trained:
     """A model after its training, the law it was trained on, and what was read on the way."""
 
     model: SimplifiedViT
@@ -110,13 +111,13 @@ def train_one(config: Config, seed: int, *, device: str = "cpu", progress: bool 
 
 
 def _one_run(config: Config, seed: int, device: str, progress: bool) -> dict[str, Any]:
-    model, data, history = train_one(config, seed, device=device, progress=progress)
+    one = train_one(config, seed, device=device, progress=progress)
     return {
         "seed": seed,
-        "labels": list(data.partition.labels),
-        "steps": history.steps,
-        "history": history.columns,
-        "A": [[round(entry, 4) for entry in row] for row in model.A.tolist()],
+        "labels": list(one.data.partition.labels),
+        "steps": one.history.steps,
+        "history": one.history.columns,
+        "A": [[round(entry, 4) for entry in row] for row in one.model.A.tolist()],
     }
 
 
