@@ -98,9 +98,9 @@ def test_loss_falls_along_small_steps(problem):
     g = population_gradient(setting, state)
     if abs(g.alpha) + abs(g.gamma) + abs(g.rho) == 0:
         return
-    # A millionth of what the first-order fall would need to use up the loss.  Where the loss is flat
-    # but of high degree (ν = 0, small α) that is no small step: no coefficient moves by more than a
-    # part of its scale either.
+    # A millionth of what the first-order fall would need to use up the loss.  Where the loss is
+    # flat but of high degree (ν = 0, small α) that is no small step: no coefficient moves by more
+    # than a part of its scale either.
     pairs_in, pairs_out = setting.D * (setting.C - 1), setting.D * (setting.D - setting.C)
     fall = g.alpha**2 + pairs_in * g.gamma**2 + pairs_out * g.rho**2
     result = expectation(setting, state)
