@@ -101,6 +101,36 @@ def plateau_changes_sign() -> Margins:
         yield f"falls at {L, C, q}", falls
 
 
+@symbolic("the pairs counted one by one for L, C ≤ 4; their difference for all L, C and φ")
+def pairs_of_the_drive() -> Claims:
+    def claimed(C: Any, n: Any) -> dict[tuple[bool, bool, bool], Any]:
+        """Ordered pairs by (inside, i in the signal set, j in the signal set)."""
+        inside = {(True, True, True): C * (C - 1), (True, False, False): n * (C - 1)}
+        across = {(False, True, False): C * n, (False, False, True): C * n}
+        return inside | across | {(False, False, False): n * (n - C)}
+
+    for L, C in product((2, 3, 4), repeat=2):
+        sets = Partition.contiguous(L, C).labels
+        counted = {key: 0 for key in claimed(C, (L - 1) * C)}
+        for i, j in permutations(range(L * C), 2):
+            counted[sets[i] == sets[j], sets[i] == 0, sets[j] == 0] += 1
+        yield f"pairs at {L, C}", counted, claimed(C, (L - 1) * C)
+    L, C = sp.symbols("L C", positive=True)
+    D, n = L * C, (L - 1) * C
+    # φ(1, 1) and the means of φ(1, x_j), φ(x_i, 1), φ(x_i, x_j), as unknown numbers.
+    f_11, f_1x, f_x1, f_xx = sp.symbols("f_11 f_1x f_x1 f_xx")
+    mean = {(True, True): f_11, (True, False): f_1x, (False, True): f_x1, (False, False): f_xx}
+    pairs = claimed(C, n)
+    inside = sum(k * mean[i, j] for (within, i, j), k in pairs.items() if within) / (D * (C - 1))
+    across = sum(k * mean[i, j] for (within, i, j), k in pairs.items() if not within) / (D * n)
+    yield "inside", inside, (C * f_11 + n * f_xx) / D
+    yield "across", across, (C * f_1x + C * f_x1 + (n - C) * f_xx) / D
+    yield "difference", inside - across, C / D * (f_11 - f_1x - f_x1 + f_xx)
+    g_1, g_x, x = sp.symbols("g_1 g_x x_j")
+    bracket = g_1 - g_1 * x - g_x + g_x * x  # φ(x, x') = g(x) x'
+    yield "as a product", bracket, (g_1 - g_x) * (1 - x)
+
+
 @symbolic("a rational factor for the sigmoid; (L, C) = (2, 2), (3, 2), (2, 3), p = 3, 5, three b")
 def drive_by_enumeration() -> Claims:
     for (L, C), p, b in product(
@@ -304,7 +334,7 @@ STATEMENTS = (
         depends=("lem-equal-logits",),
         paper="Theorem 4.1",
         relation="finite-size form",
-        checks=(drive_by_enumeration,),
+        checks=(pairs_of_the_drive, drive_by_enumeration),
     ),
     Statement(
         id="cor-drive",
