@@ -35,22 +35,24 @@ class Config:
 
     D: int = 196
     C: tuple[int, ...] = (2, 4, 7, 14)
-    q: tuple[float, ...] = (0.1, 0.3, 0.6, 0.9)
+    q: tuple[float, ...] = (0.06, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9)
     sigma_A: tuple[float, ...] = (0.5, 2.0)
     small_D: int = 24
     small_C: tuple[int, ...] = (2, 3, 4, 6, 8)
-    small_q: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
+    small_q: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     small_sigma_A: tuple[float, ...] = (0.3,)
     p: int = 3
     nu: float = 0.05
-    step: float = 0.5
+    step: float = 0.25
     stop: float = 2.0
-    steps: int = 20
+    steps: int = 40
     ratios: tuple[float, ...] = (1.0, 1e4, 1e6, 1e7, 1e8)
     seed: int = 0
 
 
 LIGHT = Config(
+    step=0.5,
+    steps=20,
     C=(4,),
     q=(0.1, 0.6),
     sigma_A=(0.5,),
