@@ -24,7 +24,6 @@ import torch
 from lightning_fabric import Fabric
 from safetensors.torch import save
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
 
 import numerics.positional  # noqa: F401  (its models join timm's)
 from numerics.datasets import ImageSet, Splits, load_dataset
@@ -32,9 +31,10 @@ from numerics.engine.batches import dataset_batches, usual_workers
 from numerics.engine.checkpoint import write_atomically
 from numerics.engine.config import FitConfig
 from numerics.engine.loop import fit
+from numerics.networks import dataset_accuracy
 from numerics.training import History
 
-__all__ = ["Standalone", "build_model", "load_everywhere", "measured_accuracy", "train_model"]
+__all__ = ["Standalone", "build_model", "load_everywhere", "train_model"]
 
 
 def build_model(name: str, data: Splits, *, patch: int | None = None, seed: int = 0) -> nn.Module:
@@ -87,28 +87,6 @@ def build_model(name: str, data: Splits, *, patch: int | None = None, seed: int 
     return model.train()
 
 
-@torch.no_grad()
-def measured_accuracy(model: nn.Module, dataset: Dataset, *, batch: int = 256) -> float:
-    """Fraction of a data set whose largest output is at the label, on the device of the model.
-
-    Examples
-    --------
-    >>> data = load_dataset("digits")
-    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    >>> 0 <= measured_accuracy(model, data.test) < 0.5
-    True
-    """
-    device = next(model.parameters()).device
-    workers = 0 if isinstance(dataset, ImageSet) else usual_workers()
-    # With a generator of its own: else the loader draws from the global one.
-    loader = DataLoader(dataset, batch, num_workers=workers, generator=torch.Generator())
-    right = count = 0
-    for images, labels in loader:
-        right += int((model(images.to(device)).argmax(dim=1).cpu() == labels).sum())
-        count += len(labels)
-    return right / count
-
-
 @dataclass(frozen=True)
 class Standalone:
     """What a training by itself left: its history and the size of the test set."""
@@ -159,7 +137,9 @@ def train_model(
         dataset_batches(train, config.batch),
         config,
         fabric=fabric,
-        observe=lambda model: {"test_accuracy": measured_accuracy(model, data.test)},
+        observe=lambda model: {
+            "test_accuracy": dataset_accuracy(model, data.test, workers=usual_workers())
+        },
         record_at=points.tolist(),
         directory=directory,
         resume=resume,
