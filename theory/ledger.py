@@ -20,6 +20,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -122,7 +123,11 @@ def _status(statement: Statement, runs: Sequence[CheckRun], below: Iterable[str]
 def _ancestors(statements: Sequence[Statement], name: str) -> set[str]:
     depends = {statement.id: statement.depends for statement in statements}
     if name not in depends:
-        raise LedgerError(f"{name!r} is not in the ledger")
+        near = get_close_matches(name, depends, n=3)
+        meant = f" (near it: {', '.join(near)})" if near else ""
+        raise LedgerError(
+            f"{name!r} is not in the ledger{meant}: `python -m theory ledger` lists every id"
+        )
     found, waiting = {name}, [name]
     while waiting:
         for parent in depends[waiting.pop()]:
