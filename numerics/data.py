@@ -21,7 +21,7 @@ from torch import Tensor
 from theory.partition import Partition
 from theory.setting import Setting
 
-__all__ = ["Batch", "Law", "StructuredData", "random_direction"]
+__all__ = ["Batch", "Law", "StructuredData", "random_direction", "unit_vector"]
 
 
 class Batch(NamedTuple):
@@ -62,6 +62,31 @@ def random_direction(d: int, generator: torch.Generator) -> Tensor:
     """
     direction = torch.randn(d, generator=generator, device=generator.device, dtype=torch.float64)
     return direction / direction.norm()
+
+
+def unit_vector(w_star: Tensor, dtype: torch.dtype, *, owner: str) -> Tensor:
+    """Return ``w_star`` (d,) with norm exactly 1, in ``dtype``, for the law called ``owner``.
+
+    Raises
+    ------
+    ValueError
+        If ``dtype`` is no floating-point type, or ``w_star`` is no unit vector (to 1e-6).
+
+    Examples
+    --------
+    >>> unit_vector(torch.tensor([0.6, 0.8]), torch.float32, owner="Law")
+    tensor([0.6000, 0.8000])
+    """
+    if not dtype.is_floating_point:
+        raise ValueError(f"{owner}.dtype = {dtype}: dtype must be a floating-point type")
+    direction = torch.as_tensor(w_star, dtype=torch.float64)
+    norm = float(direction.norm())
+    if direction.ndim != 1 or not abs(norm - 1.0) <= 1e-6:
+        raise ValueError(
+            f"{owner}.w_star of shape {tuple(direction.shape)} has norm {norm:.6g}: "
+            "w_star must be a unit vector of shape (d,)"
+        )
+    return (direction / norm).to(dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,22 +136,13 @@ class StructuredData:
                 f"StructuredData.partition has sets of sizes {counts}: partition must have "
                 f"L = {self.setting.L} sets of C = {self.setting.C} patches, as the setting has"
             )
-        if not self.dtype.is_floating_point:
-            raise ValueError(
-                f"StructuredData.dtype = {self.dtype}: dtype must be a floating-point type"
-            )
-        w_star = torch.as_tensor(self.w_star, dtype=torch.float64)
-        if w_star.ndim != 1 or not abs(float(w_star.norm()) - 1.0) <= 1e-6:
-            raise ValueError(
-                f"StructuredData.w_star of shape {tuple(w_star.shape)} has norm "
-                f"{float(w_star.norm()):.6g}: w_star must be a unit vector of shape (d,)"
-            )
+        w_star = unit_vector(self.w_star, self.dtype, owner="StructuredData")
         noise_std = 1.0 / math.sqrt(len(w_star)) if self.noise_std is None else self.noise_std
         if not (math.isfinite(noise_std) and noise_std >= 0):
             raise ValueError(
                 f"StructuredData.noise_std = {noise_std!r}: noise_std must be a finite number >= 0"
             )
-        object.__setattr__(self, "w_star", (w_star / w_star.norm()).to(self.dtype))
+        object.__setattr__(self, "w_star", w_star)
         object.__setattr__(self, "noise_std", float(noise_std))
 
     @property

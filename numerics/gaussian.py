@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from numerics.data import Batch
+from numerics.data import Batch, unit_vector
 from theory.partition import Partition
 
 __all__ = ["GaussianConvolution"]
@@ -77,17 +77,8 @@ class GaussianConvolution:
             raise ValueError(
                 f"GaussianConvolution.std = {self.std!r}: std must be a finite number > 0"
             )
-        if not self.dtype.is_floating_point:
-            raise ValueError(
-                f"GaussianConvolution.dtype = {self.dtype}: dtype must be a floating-point type"
-            )
-        w_star = torch.as_tensor(self.w_star, dtype=torch.float64)
-        if w_star.ndim != 1 or not abs(float(w_star.norm()) - 1.0) <= 1e-6:
-            raise ValueError(
-                f"GaussianConvolution.w_star of shape {tuple(w_star.shape)} has norm "
-                f"{float(w_star.norm()):.6g}: w_star must be a unit vector of shape (d,)"
-            )
-        object.__setattr__(self, "w_star", (w_star / w_star.norm()).to(self.dtype))
+        w_star = unit_vector(self.w_star, self.dtype, owner="GaussianConvolution")
+        object.__setattr__(self, "w_star", w_star)
 
     @property
     def d(self) -> int:
