@@ -39,7 +39,7 @@ from theory.perturbation import (
     small_start_bound,
     start_distance,
 )
-from theory.statements import concentration
+from theory.statements import concentration, perturbation
 from theory.statements.statement import Verdict
 
 SETTING = Setting(L=3, C=2, q=0.4, p=3, nu=0.2, sigma_A=1.0)
@@ -467,7 +467,7 @@ def scaled_small(**options: float) -> Callable[..., Any]:
 
 radius, law_of = concentration._radius, concentration.listed_gradients
 float_law, images = concentration.gradient_law, concentration.images_for_association
-matrix, small, tail = lipschitz_matrix, small_start_bound, concentration._tail_constant
+matrix, small, tail = lipschitz_matrix, small_start_bound, perturbation._tail_constant
 
 
 def few_images(*arguments: Any, **options: Any) -> int:
@@ -501,8 +501,13 @@ PLANTED = [
 def test_a_wrong_formula_is_rejected(
     label: str, name: str, wrong: Any, status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(concentration, name, wrong)
-    (statement,) = (s for s in concentration.STATEMENTS if s.id == label)
+    ((module, statement),) = (
+        (module, s)
+        for module in (concentration, perturbation)
+        for s in module.STATEMENTS
+        if s.id == label
+    )
+    monkeypatch.setattr(module, name, wrong)
     (entry,) = run_ledger([replace(statement, depends=())])
     assert entry.status == status
     assert not passed([entry])

@@ -12,6 +12,7 @@ from theory.statements import (
     generalization,
     model,
     no_association,
+    perturbation,
     random_start,
     stability,
     start,
@@ -25,7 +26,8 @@ __all__ = ["STATEMENTS"]
 
 _MODULES = (
     *(data, model, symmetry, stability, generalization, no_association, transfer),
-    *(expectation, start, drive, dynamics, assumption_2, concentration, comparison),
+    *(expectation, start, drive, dynamics, assumption_2, concentration),
+    *(perturbation, comparison),
     *(random_start, gaussian, vision),
 )
 
