@@ -18,7 +18,7 @@ from numerics.datasets import load_dataset
 from numerics.engine import FitConfig, launch
 from numerics.engine.standalone import load_everywhere, train_model
 from numerics.experiments import load_experiment, names, summary
-from numerics.records import RECORDS, Record, provenance, write_record
+from numerics.records import RECORDS, Record, fixed_by, provenance, write_record
 
 #: Where an experiment's trainings keep their checkpoints when no folder is named.
 RUNS = Path(__file__).parent / "runs"
@@ -200,6 +200,7 @@ def run(
             seed=config.seed,
             results=results,
             duration=round(duration, 2),
+            fixed=fixed_by(experiment, config),
             **origin,
         )
         console.print(f"{write_record(record, directory)} ({duration:.1f} s)")

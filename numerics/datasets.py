@@ -20,7 +20,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Sized
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,7 +37,16 @@ from numerics.photos import PHOTOS, train_and_test
 from theory.partition import Partition
 from theory.setting import Setting
 
-__all__ = ["NAMES", "ImageSet", "Splits", "as_images", "as_patches", "load_dataset", "shrink"]
+__all__ = [
+    "NAMES",
+    "ImageSet",
+    "Splits",
+    "as_images",
+    "as_patches",
+    "describe",
+    "load_dataset",
+    "shrink",
+]
 
 #: Side of an ImageNet picture as the model sees it, in pixels.
 IMAGENET_SIDE = 224
@@ -45,8 +54,8 @@ IMAGENET_SIDE = 224
 PHOTO_CROPS = {"train": 20_000, "test": 4_000}
 #: Images drawn of each part of a synthetic set.
 DRAWN = {"train": 20_000, "test": 4_000}
-#: Size of the synthetic sets: 8 × 8 patches of 4 × 4 pixels in 16 scattered sets of 4.
-DRAWN_SETTING = Setting(L=16, C=4, q=0.25, p=3, nu=0.05, sigma_A=2.0)
+#: Size of the synthetic sets: 6 × 6 patches of 4 × 4 pixels in 9 scattered sets of 4.
+DRAWN_SETTING = Setting(L=9, C=4, q=0.3, p=3, nu=0.05, sigma_A=2.0)
 DRAWN_PIXELS = 16
 
 
@@ -356,6 +365,23 @@ def load_dataset(name: str, root: Path | str = "data", *, download: bool = False
             f"data set {name!r} is not in {root}, or its files are damaged; fetch it with\n"
             f"    python -m numerics.datasets {name} --root {root} --download"
         ) from error
+
+
+def describe(name: str) -> dict[str, Any]:
+    """What a set made here was made with, in plain values; nothing of a set that is read.
+
+    Examples
+    --------
+    >>> describe("photos")
+    {'train': 20000, 'test': 4000}
+    >>> describe("digits")
+    {}
+    """
+    if name == "photos":
+        return dict(PHOTO_CROPS)
+    if name in ("structured", "gaussian-convolution"):
+        return {**DRAWN, "pixels": DRAWN_PIXELS, "setting": asdict(DRAWN_SETTING)}
+    return {}
 
 
 def main(arguments: list[str]) -> None:

@@ -125,7 +125,7 @@ class SweepConfig:
     eta_A: float = 50.0
     steps: int = 120
     fine: int = 1
-    runs: int = 6
+    runs: int = 16
     seed: int = 0
     method: str = "enumeration"
 

@@ -14,17 +14,18 @@ import platform
 import re
 import subprocess
 import tempfile
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 
 from numerics.experiments import load_experiment
 
-__all__ = ["RECORDS", "Record", "load_record", "provenance", "write_record"]
+__all__ = ["RECORDS", "Record", "fixed_by", "load_record", "provenance", "write_record"]
 
 RECORDS = Path(__file__).parent / "records"
 
@@ -62,6 +63,8 @@ class Record:
         Seconds of wall time.
     results : dict
         What ``run`` returned.
+    fixed : dict
+        What the experiment's ``fixed`` returned, if it has one.
     """
 
     experiment: str
@@ -74,6 +77,7 @@ class Record:
     date: str
     duration: float
     results: dict[str, Any]
+    fixed: dict[str, Any] = field(default_factory=dict)
 
     def config(self) -> Any:
         """The configuration as an instance of the experiment's ``Config``."""
@@ -81,6 +85,20 @@ class Record:
         return load_experiment(self.experiment).Config(
             **{k: tuple(v) if isinstance(v, list) else v for k, v in self.configuration.items()}
         )
+
+
+def fixed_by(experiment: ModuleType, config: Any) -> dict[str, Any]:
+    """What the results of an experiment depend on beyond its configuration, as JSON gives it back.
+
+    Examples
+    --------
+    >>> realistic = load_experiment("realistic")
+    >>> fixed_by(realistic, realistic.Config())
+    {}
+    """
+    if not hasattr(experiment, "fixed"):
+        return {}
+    return json.loads(json.dumps(experiment.fixed(config)))
 
 
 def _git(*arguments: str) -> str | None:
@@ -179,7 +197,7 @@ def load_record(name: str, directory: Path = RECORDS) -> Record:
         If there is none; the message gives the command that makes it.
     ValueError
         If the file is not a record, or its configuration and the experiment's ``Config`` do not
-        have the same fields.
+        have the same fields, or what the experiment has fixed beside it has changed.
     """
     experiment = load_experiment(name)
     path = directory / f"{name}.json"
@@ -198,5 +216,12 @@ def load_record(name: str, directory: Path = RECORDS) -> Record:
             f"the record of {name} is out of date: its configuration has "
             f"{sorted(recorded - present)} that Config lacks, and lacks "
             f"{sorted(present - recorded)}: {again}"
+        )
+    before, now = record.fixed, fixed_by(experiment, record.config())
+    if before != now:
+        changed = sorted(key for key in before | now if before.get(key) != now.get(key))
+        raise ValueError(
+            f"the record of {name} is out of date: what it was made with has changed for "
+            f"{', '.join(changed)}: {again}"
         )
     return record

@@ -45,9 +45,10 @@ def build_vit(
     seed: int = 0,
     channels: int = 1,
     mlp_ratio: float = 2.0,
+    class_token: bool = True,
     kind: type[VisionTransformer] = VisionTransformer,
 ) -> VisionTransformer:
-    """Return a small ViT, with a class token and one learned encoding per patch.
+    """Return a small ViT with one learned encoding per patch.
 
     Parameters
     ----------
@@ -67,6 +68,8 @@ def build_vit(
         Colours of an image; grey ones have 1.
     mlp_ratio : float
         Hidden width of a block's perceptron, in units of ``width``.
+    class_token : bool
+        Read the answer off a class token, which has no encoding; else off the mean of the patches.
     kind : type
         ``VisionTransformer``, or a class built like it, such as
         :class:`~numerics.positional.vit.PositionalVisionTransformer`.
@@ -115,6 +118,8 @@ def build_vit(
             num_heads=heads,
             mlp_ratio=mlp_ratio,
             no_embed_class=True,
+            class_token=class_token,
+            global_pool="token" if class_token else "avg",
         )
         nn.init.normal_(_positions(model), std=encoding_std)
     return model

@@ -3,13 +3,14 @@
 Such a module has a docstring whose first line says what it shows, a frozen dataclass ``Config``
 whose defaults are the size of the record and which has a field ``seed``, an instance ``LIGHT`` of
 it that runs in under a minute, and ``run(config, *, device="cpu", progress=True)``, which returns
-results that JSON can hold.  A ``Config`` with fields ``dataset`` and ``root`` makes an experiment
-that runs on any data set of :mod:`numerics.datasets` (``--dataset``, ``--root``); a ``run`` that
-also takes ``directory=None`` and ``resume=False``, and hands them to :func:`numerics.engine.fit`
-with a folder for each training, makes one that can be killed and resumed (``--resume``); a function
-``from_checkpoint(checkpoint)`` makes one that also reads a network that is given
-(``--checkpoint``).  Adding a module adds an experiment; underscores of its name are hyphens on the
-command line and in the name of its record.
+results that JSON can hold. Where these depend on constants outside ``Config``, a function
+``fixed(config)`` returns them, and a record of other constants is refused. A ``Config`` with fields
+``dataset`` and ``root`` makes an experiment that runs on any data set of :mod:`numerics.datasets`
+(``--dataset``, ``--root``); a ``run`` that also takes ``directory=None`` and ``resume=False``, and
+hands them to :func:`numerics.engine.fit` with a folder for each training, makes one that can be
+killed and resumed (``--resume``); a function ``from_checkpoint(checkpoint)`` makes one that also
+reads a network that is given (``--checkpoint``). Adding a module adds an experiment; underscores of
+its name are hyphens on the command line and in the name of its record.
 """
 
 from __future__ import annotations

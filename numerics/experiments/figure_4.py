@@ -72,7 +72,7 @@ class Config:
     eta_A: float = 50.0
     steps: int = 200
     recorded: int = 21
-    runs: int = 12
+    runs: int = 20
     # Transfer: ``draws`` tasks a run, each with a feature of its own, at every number of images.
     images: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
     draws: int = 4
@@ -86,11 +86,11 @@ class Config:
     positional_std: float = 0.1
     stock_lr: float = 3e-3
     positional_lr: float = 5e-3
-    vit_steps: int = 1400
+    vit_steps: int = 2000
     batch: int = 128
     vit_test: int = 5000
-    vit_recorded: int = 15
-    vit_runs: int = 3
+    vit_recorded: int = 21
+    vit_runs: int = 5
     seed: int = 0
 
     def pretraining(self) -> realistic.Config:

@@ -18,7 +18,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from numerics.association import estimate
-from numerics.datasets import Splits, load_dataset, shrink
+from numerics.datasets import Splits, describe, load_dataset, shrink
 from numerics.engine import FitConfig, dataset_batches, fit
 from numerics.networks import build_cnn_of_size, dataset_accuracy, parameter_count
 from numerics.permuted import PatchPermutation
@@ -31,7 +31,7 @@ from numerics.vision import (
     spatial_structure,
 )
 
-__all__ = ["LIGHT", "SIDES", "Config", "run"]
+__all__ = ["LIGHT", "SIDES", "Config", "fixed", "run"]
 
 #: Side in pixels to which the images of a set are averaged down: a ViT sees side² tokens.
 SIDES = {"digits": 8, "photos": 8}
@@ -60,12 +60,12 @@ class Config:
     heads: int = 4
     encoding_std: float = 0.002
     blocks: int = 1
-    steps: int = 600
+    steps: int = 2000
     batch: int = 32
     lr: float = 3e-3
-    recorded: int = 3
+    recorded: int = 5
     test_images: int = 2000
-    runs: int = 3
+    runs: int = 5
     seed: int = 0
 
     @property
@@ -75,6 +75,14 @@ class Config:
 
 
 LIGHT = Config(dataset="photos", steps=200, recorded=2, runs=1)
+
+
+def fixed(config: Config) -> dict[str, Any]:
+    """What the results depend on beyond the configuration."""
+    return {
+        name: {"data": describe(name), "side": config.side or SIDES.get(name, SIDE)}
+        for name in config.datasets
+    }
 
 
 def _build(network: str, config: Config, data: Splits, seed: int) -> nn.Module:

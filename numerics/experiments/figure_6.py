@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from numerics.association import estimate
-from numerics.comparison import ATTENTIONS, compare, recipe_for
-from numerics.datasets import load_dataset
+from numerics.comparison import accuracies, compare_over_seeds, recipe_for
+from numerics.datasets import describe, load_dataset
 
-__all__ = ["LIGHT", "Config", "run"]
+__all__ = ["LIGHT", "Config", "fixed", "run"]
 
 
 @dataclass(frozen=True)
@@ -24,16 +23,16 @@ class Config:
 
     A seed draws the weights at the start and the order of the training images, the same for both
     kinds of attention.  Each data set has its :class:`~numerics.comparison.Recipe`; ``steps``
-    replaces the number of steps in all of them.  Accuracy is measured on the first ``test_images``
-    of the test part; None stands for all.
+    replaces the number of steps in all of them.  Accuracy is measured on ``test_images`` of the
+    test part; None stands for all.
     """
 
     dataset: str | tuple[str, ...] = ("digits", "photos", "structured", "gaussian-convolution")
     root: str = "data"
     steps: int | None = None
-    recorded: int = 4
-    test_images: int | None = 2000
-    runs: int = 3
+    recorded: int = 6
+    test_images: int | None = None
+    runs: int = 5
     seed: int = 0
 
     @property
@@ -45,41 +44,11 @@ class Config:
 LIGHT = Config(dataset="digits", steps=200, recorded=3, runs=1)
 
 
-def _one_set(
-    config: Config,
-    dataset: str,
-    device: str,
-    progress: bool,
-    directory: Path | None,
-    resume: bool,
-) -> dict[str, Any]:
-    data, recipe = load_dataset(dataset, config.root), recipe_for(dataset, steps=config.steps)
-    runs = []
-    for seed in range(config.seed, config.seed + config.runs):
-        for attention in ATTENTIONS:
-            label = f"{dataset}, {attention}, seed {seed}"
-            runs.append(
-                compare(
-                    attention,
-                    data,
-                    recipe,
-                    seed=seed,
-                    recorded=config.recorded,
-                    test_images=config.test_images,
-                    device=device,
-                    directory=directory and directory / label.replace(", ", "-").replace(" ", "-"),
-                    resume=resume,
-                    progress=progress,
-                    label=label,
-                )
-            )
-    held: int = len(data.test)  # type: ignore[arg-type]
+def fixed(config: Config) -> dict[str, Any]:
+    """What the results depend on beyond the configuration: the recipe and making of each set."""
     return {
-        "recipe": asdict(recipe),
-        "train_images": len(data.train),  # type: ignore[arg-type]
-        "test_images": held if config.test_images is None else min(held, config.test_images),
-        "chance_accuracy": 1 / data.classes,
-        "runs": runs,
+        name: {"recipe": asdict(recipe_for(name, steps=config.steps)), "data": describe(name)}
+        for name in config.datasets
     }
 
 
@@ -98,25 +67,27 @@ def run(
     dict
         ``metrics``: mean and standard error over runs of the accuracy on test images at the end,
         ``DATASET_positional`` and ``DATASET_full``, and of positional minus full within a seed,
-        ``DATASET_difference``; ``datasets``: for each its recipe, numbers of images,
-        ``chance_accuracy``, and ``runs`` with their histories.
+        ``DATASET_difference``; ``datasets``: for each the numbers of images, ``chance_accuracy``,
+        and ``runs`` with their histories.
     """
     found = {
-        dataset: _one_set(config, dataset, device, progress, directory, resume)
+        dataset: compare_over_seeds(
+            load_dataset(dataset, config.root),
+            recipe_for(dataset, steps=config.steps),
+            range(config.seed, config.seed + config.runs),
+            name=dataset,
+            recorded=config.recorded,
+            test_images=config.test_images,
+            device=device,
+            directory=directory,
+            resume=resume,
+            progress=progress,
+        )
         for dataset in config.datasets
     }
-    metrics = {}
-    for dataset, one in found.items():
-        last = {
-            attention: [
-                r["history"]["test_accuracy"][-1]
-                for r in one["runs"]
-                if r["attention"] == attention
-            ]
-            for attention in ATTENTIONS
-        }
-        for attention, values in last.items():
-            metrics[f"{dataset}_{attention}"] = asdict(estimate(values))
-        pairs = zip(last["positional"], last["full"], strict=True)
-        metrics[f"{dataset}_difference"] = asdict(estimate(p - f for p, f in pairs))
+    metrics = {
+        f"{dataset}_{name}": value
+        for dataset, one in found.items()
+        for name, value in accuracies(one["runs"]).items()
+    }
     return {"metrics": metrics, "datasets": found}
