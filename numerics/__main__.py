@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import time
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from numerics.datasets import load_dataset
 from numerics.engine import FitConfig, launch
 from numerics.engine.standalone import load_everywhere, train_model
 from numerics.experiments import load_experiment, names, summary
-from numerics.records import RECORDS, Record, fixed_by, provenance, write_record
+from numerics.records import RECORDS, Record, begin, fixed_by, provenance, write_record
 
 #: Where an experiment's trainings keep their checkpoints when no folder is named.
 RUNS = Path(__file__).parent / "runs"
@@ -108,14 +109,30 @@ def _read_checkpoint(name: str, experiment: ModuleType, checkpoint: str, out: Pa
             duration=round(time.perf_counter() - start, 2),
             **origin,
         )
-        console.print(str(write_record(record, out)))
+        _keep(record, out)
 
 
-def _resumable(name: str, experiment: ModuleType, folder: Path) -> dict[str, Any]:
-    """What ``run`` is given so that it can be killed and resumed."""
+def _check_resumable(name: str, experiment: ModuleType) -> None:
     if not {"directory", "resume"} <= set(inspect.signature(experiment.run).parameters):
         raise _fail(f"{name} keeps no checkpoints: run it without --resume")
-    return {"directory": folder, "resume": True}
+
+
+def _fetch(name: str, config: Any) -> None:
+    """Fetch the data sets of an experiment that are not there."""
+    if not hasattr(config, "dataset"):
+        raise _fail(f"{name} takes no --download: it has no data set by name")
+    given = config.dataset
+    for dataset in (given,) if isinstance(given, str) else given:
+        load_dataset(dataset, config.root, download=True)
+
+
+def _keep(record: Record, directory: Path) -> None:
+    """Write a record; results that cannot be written there are printed, not lost."""
+    try:
+        console.print(f"{write_record(record, directory)} ({record.duration:.1f} s)")
+    except (OSError, ValueError) as error:
+        print(json.dumps(asdict(record)))
+        raise _fail(f"{error}: no record is written; its contents are printed above") from error
 
 
 @app.command("list")
@@ -158,8 +175,8 @@ def run(
         bool,
         typer.Option(
             "--resume",
-            help="Keep checkpoints in OUT/NAME (numerics/runs/NAME without --out) and go on from "
-            "those that are there. The duration recorded is that of the last start.",
+            help="Keep checkpoints in OUT/NAME (numerics/runs/NAME without --out), which it takes "
+            "from the first start on, and go on from those that are there.",
         ),
     ] = False,
 ) -> None:
@@ -169,22 +186,30 @@ def run(
     except ValueError as error:
         raise _fail(str(error)) from error
     if checkpoint is not None:
+        options = {"--light": light, "--download": download, "--resume": resume}
+        options |= {"--seed": seed is not None, "--dataset": dataset, "--root": root}
+        if given := [option for option, value in options.items() if value]:
+            raise _fail(f"{name} --checkpoint trains nothing: run it without {', '.join(given)}")
         return _read_checkpoint(name, experiment, checkpoint, out)
     _check_device(device)
     config = experiment.LIGHT if light else experiment.Config()
     if seed is not None:
         config = replace(config, seed=seed)
     config = _with_data(name, experiment, config, dataset, root)
-    options = _resumable(name, experiment, (out or RUNS) / name) if resume else {}
+    if resume:
+        _check_resumable(name, experiment)
     # Only what decides the numbers belongs in the command that a record keeps.
     command = f"python -m numerics run {name} --seed {config.seed}"
     command += (" --light" if light else "") + (f" --device {device}" if device != "cpu" else "")
     command += f" --dataset {dataset}" if dataset is not None else ""
 
-    origin, start = provenance(device), time.perf_counter()
+    folder = (out or RUNS) / name
+    start = time.perf_counter()
     try:
-        if download and hasattr(config, "dataset"):
-            load_dataset(config.dataset, getattr(config, "root", "data"), download=True)
+        origin, resumed = begin(folder, device) if resume else (provenance(device), 0)
+        if download:
+            _fetch(name, config)
+        options: dict[str, Any] = {"directory": folder, "resume": True} if resume else {}
         results = experiment.run(config, device=device, progress=console.is_terminal, **options)
     except (ValueError, ArithmeticError, OSError) as error:
         raise _fail(f"{name}: {error}") from error
@@ -201,9 +226,10 @@ def run(
             results=results,
             duration=round(duration, 2),
             fixed=fixed_by(experiment, config),
+            resumed=resumed,
             **origin,
         )
-        console.print(f"{write_record(record, directory)} ({duration:.1f} s)")
+        _keep(record, directory)
 
 
 @app.command()

@@ -18,11 +18,10 @@ from typing import Any
 
 import numpy as np
 from timm.models.vision_transformer import VisionTransformer
-from torch.utils.data import Dataset, Subset
 
 from numerics.association import estimate
-from numerics.datasets import ImageSet, Splits
-from numerics.engine import FitConfig, dataset_batches, fit
+from numerics.datasets import ImageSet, Splits, some_images
+from numerics.engine import FitConfig, dataset_batches, fit, usual_workers
 from numerics.networks import dataset_accuracy, parameter_count
 from numerics.positional import PositionalVisionTransformer
 from numerics.vision import build_vit
@@ -34,7 +33,6 @@ __all__ = [
     "accuracies",
     "compare",
     "compare_over_seeds",
-    "first_images",
     "recipe_for",
 ]
 
@@ -142,22 +140,6 @@ def recipe_for(dataset: str, *, steps: int | None = None) -> Recipe:
     return recipe if steps is None else replace(recipe, steps=steps)
 
 
-def first_images(images: Dataset, count: int) -> Dataset:
-    """The first ``count`` images of a set.
-
-    Raises
-    ------
-    ValueError
-        If the set has fewer, or ``count`` is no integer >= 1.
-    """
-    size = len(images)  # type: ignore[arg-type]
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= size:
-        raise ValueError(f"first_images.count = {count!r}: count must be an integer in 1..{size}")
-    if isinstance(images, ImageSet):
-        return ImageSet(images.pixels[:count], images.labels[:count], images.mean, images.std)
-    return Subset(images, range(count))
-
-
 def compare(
     attention: str,
     data: Splits,
@@ -183,7 +165,7 @@ def compare(
     recorded : int
         How often the accuracy is measured, the start and the end included; at least 2.
     test_images : int, optional
-        Measure it on the first ones only.
+        Measure it on this many only; see :func:`~numerics.datasets.some_images`.
     directory, resume
         As in :func:`~numerics.engine.fit`.
 
@@ -227,12 +209,23 @@ def compare(
         dataset_batches(train, recipe.batch),
         recipe.fit_config(seed),
         device=device,
-        observe=lambda model: {"test_accuracy": dataset_accuracy(model, test, limit=test_images)},
+        observe=lambda model: {
+            "test_accuracy": dataset_accuracy(
+                model, test, limit=test_images, workers=usual_workers()
+            )
+        },
         record_at=np.linspace(0, recipe.steps, recorded).round().astype(int).tolist(),
         directory=directory,
         resume=resume,
         progress=progress,
         label=label,
+        about={
+            "dataset": data.name,
+            "train_images": len(train),  # type: ignore[arg-type]
+            "test_images": test_images,
+            "attention": attention,
+            **asdict(recipe),
+        },
     )
     return {
         "attention": attention,
@@ -249,7 +242,6 @@ def compare_over_seeds(
     recipe: Recipe,
     seeds: Iterable[int],
     *,
-    name: str,
     fraction: float = 1.0,
     recorded: int = 5,
     test_images: int | None = None,
@@ -258,14 +250,14 @@ def compare_over_seeds(
     resume: bool = False,
     progress: bool = False,
 ) -> dict[str, Any]:
-    """Train both networks from each seed, on the first images of a training part or on all.
+    """Train both networks from each seed, on a part of the training images or on all.
 
     Parameters
     ----------
-    name : str
-        Of the data, for the progress bar and the folder of each training in ``directory``.
     fraction : float
         Of the training part, in (0, 1].
+    directory : path, optional
+        Of the checkpoints, with a folder for each training.
 
     Returns
     -------
@@ -284,11 +276,11 @@ def compare_over_seeds(
             f"compare_over_seeds.fraction = {fraction!r}: fraction must be in (0, 1], and leave at "
             f"least one of {size} images"
         )
-    train = first_images(data.train, round(fraction * size))
+    train = some_images(data.train, round(fraction * size))
     runs = []
     for seed in seeds:
         for attention in ATTENTIONS:
-            label = f"{name}-{attention}-seed-{seed}"
+            label = f"{data.name}-{fraction:g}-{attention}-seed-{seed}"
             runs.append(
                 compare(
                     attention,

@@ -11,13 +11,15 @@ folder, and fetched into it on request:
 ``imagenet`` is a folder of your own with ``train`` and ``val``, one folder of pictures a class.
 
 In: a name and a folder.  Out: :class:`Splits`, whose parts give (image, label), images float32 of
-shape (channels, side, side), standardized by the mean and deviation of the training part.
+shape (channels, side, side), standardized by the mean and deviation of the training part, for
+``imagenet`` by those that timm has for it.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import shlex
 import sys
 from collections.abc import Callable, Sized
 from dataclasses import asdict, dataclass, replace
@@ -28,7 +30,7 @@ import numpy as np
 import torch
 from timm.data import create_transform
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 from torchvision import datasets as tv
 
 from numerics.data import StructuredData, random_direction
@@ -46,6 +48,7 @@ __all__ = [
     "describe",
     "load_dataset",
     "shrink",
+    "some_images",
 ]
 
 #: Side of an ImageNet picture as the model sees it, in pixels.
@@ -129,6 +132,8 @@ class Splits:
     law : StructuredData or GaussianConvolution, optional
         What a synthetic set was drawn from, with its ``partition``, ``w_star`` and ``d``, the
         number of pixels of a patch.
+    name : str
+        By which :func:`load_dataset` knows the set.
     """
 
     train: Dataset
@@ -137,6 +142,7 @@ class Splits:
     channels: int
     side: int
     law: StructuredData | GaussianConvolution | None = None
+    name: str = ""
 
 
 def as_images(X: Tensor) -> Tensor:
@@ -219,7 +225,7 @@ def shrink(splits: Splits, side: int) -> Splits:
             raise ValueError(f"shrink.splits.{part} is not in memory: it must be an ImageSet")
         pixels = nn.functional.adaptive_avg_pool2d(images.pixels.float(), side)
         parts[part] = (pixels.numpy(), images.labels)
-    return replace(_in_memory(parts, splits.classes), law=splits.law)
+    return replace(_in_memory(parts, splits.classes), law=splits.law, name=splits.name)
 
 
 def _drawn(law: StructuredData | GaussianConvolution) -> Splits:
@@ -353,7 +359,7 @@ def load_dataset(name: str, root: Path | str = "data", *, download: bool = False
     if name not in _LOADERS:
         raise ValueError(f"dataset = {name!r}: dataset must be one of {', '.join(NAMES)}")
     try:
-        return _LOADERS[name](Path(root), download)
+        return replace(_LOADERS[name](Path(root), download), name=name)
     except FileNotFoundError:
         raise
     except OSError as error:  # urllib's errors are OSErrors
@@ -363,8 +369,36 @@ def load_dataset(name: str, root: Path | str = "data", *, download: bool = False
     except RuntimeError as error:  # torchvision's word for missing, and for a wrong checksum
         raise FileNotFoundError(
             f"data set {name!r} is not in {root}, or its files are damaged; fetch it with\n"
-            f"    python -m numerics.datasets {name} --root {root} --download"
+            f"    python -m numerics.datasets {name} --root {shlex.quote(str(root))} --download"
         ) from error
+
+
+def some_images(images: Dataset, count: int) -> Dataset:
+    """``count`` images of a set, always the same ones: a fair sample of it.
+
+    They are the first of an :class:`ImageSet`, whose images come in no order of their classes, and
+    a random choice from any other set: a folder lists one class after another.
+
+    Raises
+    ------
+    ValueError
+        If the set has fewer, or ``count`` is no integer >= 1.
+
+    Examples
+    --------
+    >>> by_class = [(torch.zeros(1), label) for label in range(5) for _ in range(100)]
+    >>> len({label for _, label in some_images(by_class, 50)})
+    5
+    """
+    size = len(cast(Sized, images))
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= size:
+        raise ValueError(f"some_images.count = {count!r}: count must be an integer in 1..{size}")
+    if isinstance(images, ImageSet):
+        return ImageSet(images.pixels[:count], images.labels[:count], images.mean, images.std)
+    if count == size:
+        return images
+    order = torch.randperm(size, generator=torch.Generator().manual_seed(0))
+    return Subset(images, order[:count].tolist())
 
 
 def describe(name: str) -> dict[str, Any]:

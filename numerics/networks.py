@@ -17,7 +17,7 @@ from timm.models.resnet import BasicBlock
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from numerics.datasets import ImageSet
+from numerics.datasets import ImageSet, some_images
 
 __all__ = ["build_cnn", "build_cnn_of_size", "dataset_accuracy", "parameter_count"]
 
@@ -137,7 +137,7 @@ def dataset_accuracy(
     images : Dataset
         An :class:`~numerics.datasets.ImageSet`, or any set of (image, label).
     limit : int, optional
-        Measure on this many images at most: the first ones.
+        Measure on this many images at most; see :func:`~numerics.datasets.some_images`.
     workers : int
         Processes that read images which are not in memory.
 
@@ -153,21 +153,20 @@ def dataset_accuracy(
     >>> dataset_accuracy(nn.Flatten(), images)
     0.75
     """
-    count = len(images)  # type: ignore[arg-type]
-    count = count if limit is None else min(count, limit)
+    held = len(images)  # type: ignore[arg-type]
+    count = held if limit is None else min(held, limit)
     if count < 1:
         raise ValueError("dataset_accuracy.images is empty: at least one image is needed")
+    images = some_images(images, count)
     weight = next(model.parameters(), torch.empty(0))
     batches: Iterable[tuple[Tensor, Tensor]]
     if isinstance(images, ImageSet):
-        held = images
-        index = torch.arange(count, device=held.labels.device)
-        batches = (held.batch(part) for part in index.split(EVALUATION_BATCH))
+        index = torch.arange(count, device=images.labels.device)
+        batches = map(images.batch, index.split(EVALUATION_BATCH))
     else:
-        first = torch.utils.data.Subset(images, range(count))
         # With a generator of its own: else it draws from the global one.
         batches = DataLoader(
-            first, EVALUATION_BATCH, num_workers=workers, generator=torch.Generator()
+            images, EVALUATION_BATCH, num_workers=workers, generator=torch.Generator()
         )
     was_training, right = model.training, 0
     model.eval()

@@ -256,10 +256,14 @@ def measure(config: SweepConfig, seed: int, *, device: str = "cpu") -> dict[str,
     A_0 = model.A.detach().to("cpu", torch.float64).numpy().copy()
     with torch.no_grad():
         output_0 = model(batch.X).square().mean().sqrt().item()
-    rows: list[dict[str, float]] = []
+
+    def read(model: SimplifiedViT) -> dict[str, float]:
+        return read_coefficients(model.A, model.v, partition, start.data.w_star).row()
+
+    first, rows = read(model), []
 
     def observe(model: SimplifiedViT) -> dict[str, float]:
-        rows.append(read_coefficients(model.A, model.v, partition, start.data.w_star).row())
+        rows.append(read(model))
         return rows[-1]
 
     found: dict[str, float | None] = {"diverged": None}
@@ -274,7 +278,6 @@ def measure(config: SweepConfig, seed: int, *, device: str = "cpu") -> dict[str,
         )
     except ArithmeticError:
         found["diverged"] = len(rows) / config.fine
-    first = rows[0]
     found |= {"alpha_0": first["alpha"], "off_axis_0": first["off_axis"], "output_0": output_0}
 
     path = exact_path(

@@ -13,7 +13,6 @@ import os
 import platform
 import re
 import subprocess
-import tempfile
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -24,10 +23,13 @@ from typing import Any
 import torch
 
 from numerics.experiments import load_experiment
+from numerics.files import write_atomically
 
-__all__ = ["RECORDS", "Record", "fixed_by", "load_record", "provenance", "write_record"]
+__all__ = ["RECORDS", "Record", "begin", "fixed_by", "load_record", "provenance", "write_record"]
 
 RECORDS = Path(__file__).parent / "records"
+#: What a folder of checkpoints remembers of its first start.
+START = "start.json"
 
 _PACKAGES = (
     "numpy",
@@ -58,13 +60,15 @@ class Record:
     versions, hardware : dict
         Releases of the packages; processor, cores, device.
     date : str
-        Start of the run, UTC, ISO 8601.
+        Start of the run, UTC, ISO 8601; the first one of a run that was resumed.
     duration : float
-        Seconds of wall time.
+        Seconds of wall time, of the last start.
     results : dict
         What ``run`` returned.
     fixed : dict
         What the experiment's ``fixed`` returned, if it has one.
+    resumed : int
+        How often the run went on from its checkpoints.
     """
 
     experiment: str
@@ -78,6 +82,7 @@ class Record:
     duration: float
     results: dict[str, Any]
     fixed: dict[str, Any] = field(default_factory=dict)
+    resumed: int = 0
 
     def config(self) -> Any:
         """The configuration as an instance of the experiment's ``Config``."""
@@ -153,6 +158,44 @@ def provenance(device: str = "cpu") -> dict[str, Any]:
     }
 
 
+def begin(directory: Path, device: str = "cpu") -> tuple[dict[str, Any], int]:
+    """Provenance of a run with checkpoints in a folder, and how often it was resumed before.
+
+    The folder remembers what its first start was made with: a record must not say that all of it
+    was made with what the last start found.
+
+    Raises
+    ------
+    ValueError
+        If the code, the packages or the hardware are no longer those of the first start.
+    OSError
+        If the folder cannot be written to.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> (first, before), (again, resumed) = begin(folder), begin(folder)
+    >>> before, resumed, again == first
+    (0, 1, True)
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    path, now = directory / START, provenance(device)
+    resumed = 0
+    if path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        resumed = before.pop("resumed") + 1
+        for part in ("revision", "versions", "hardware"):
+            if before[part] != now[part]:
+                raise ValueError(
+                    f"{directory} was begun with {part} {before[part]}, and now it is {now[part]}: "
+                    "go back to what it was begun with, or start anew in another folder"
+                )
+        now = before
+    write_atomically(path, json.dumps(now | {"resumed": resumed}, indent=1).encode())
+    return now, resumed
+
+
 def _to_json(record: Record) -> str:
     text = json.dumps(asdict(record), indent=1, allow_nan=False, ensure_ascii=False)
     # A list of numbers goes on one line, so that a record can be read and its changes compared.
@@ -168,6 +211,8 @@ def write_record(record: Record, directory: Path = RECORDS) -> Path:
     ------
     ValueError
         If a result is not a finite number, or is nothing that JSON can hold.
+    OSError
+        If the file cannot be written.
     """
     try:
         text = _to_json(record)
@@ -175,16 +220,7 @@ def write_record(record: Record, directory: Path = RECORDS) -> Path:
         raise ValueError(f"record {record.experiment}: {error}") from error
     directory.mkdir(parents=True, exist_ok=True)
     target = directory / f"{record.experiment}.json"
-    handle, temporary = tempfile.mkstemp(dir=directory, prefix=f".{record.experiment}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-        # mkstemp makes a private file; a record is as readable as any other source file.
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_atomically(target, (text + "\n").encode())
     return target
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from numerics import files
 from numerics.datasets import load_dataset
-from numerics.engine import FitConfig, checkpoint, dataset_batches, fit
+from numerics.engine import FitConfig, dataset_batches, fit
 from numerics.training import History
 from numerics.vision import build_vit, encodings, spatial_structure
 
@@ -54,7 +55,7 @@ def train(
         replace(source, target)
 
     if die_at_rename is not None:
-        checkpoint.os.replace = dying  # type: ignore[assignment]
+        files.os.replace = dying  # type: ignore[assignment]
     model = small_vit()
     history = fit(
         model,

@@ -208,7 +208,7 @@ def test_digits():
 def test_a_drawn_set_knows_its_law(name, monkeypatch):
     monkeypatch.setattr("numerics.datasets.DRAWN", {"train": 300, "test": 50})
     splits, again = load_dataset(name), load_dataset(name)
-    assert (splits.classes, splits.channels, splits.side) == (2, 1, 32)
+    assert (splits.classes, splits.channels, splits.side) == (2, 1, 24)
     assert (len(splits.train), len(splits.test)) == (300, 50)
     assert torch.equal(splits.train.pixels, again.train.pixels)
     assert not torch.equal(splits.train.pixels[:50], splits.test.pixels)
@@ -218,7 +218,7 @@ def test_a_drawn_set_knows_its_law(name, monkeypatch):
 
     X = as_patches(splits.test.pixels, 4)
     law, y = splits.law, 2 * splits.test.labels - 1
-    assert X.shape == (50, 64, law.d)
+    assert X.shape == (50, 36, law.d)
     x = X @ law.w_star
     if name == "gaussian-convolution":
         assert torch.equal((x**3).sum(dim=1).sign(), y.float())

@@ -23,13 +23,14 @@ from rich.console import Console
 from torch import nn
 from torch.utils.data import Dataset
 
+from numerics import files
 from numerics.datasets import load_dataset
 from numerics.engine import (
     CorruptCheckpointError,
     FitConfig,
-    checkpoint,
     dataset_batches,
     fit,
+    launch,
     list_checkpoints,
     loop,
     metrics,
@@ -256,7 +257,7 @@ def full_disk_from(n: int):
 
 def test_a_full_disk_is_named_and_loses_no_checkpoint(digits, tmp_path, monkeypatch):
     # Calls: two for the empty metrics, one a line, two a checkpoint; the second checkpoint fails.
-    monkeypatch.setattr(checkpoint.os, "fsync", full_disk_from(2 + 5 + 2 + 5 + 1))
+    monkeypatch.setattr(files.os, "fsync", full_disk_from(2 + 5 + 2 + 5 + 1))
     with pytest.raises(OSError, match="No space left on device") as caught:
         quick(digits, directory=tmp_path, checkpoint_every=5)
     assert caught.value.errno == errno.ENOSPC
@@ -273,11 +274,41 @@ def test_a_full_disk_is_named_and_loses_no_checkpoint(digits, tmp_path, monkeypa
 
 
 def test_metrics_on_a_full_disk_are_named_too(digits, tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint.os, "fsync", full_disk_from(2 + 5 + 2 + 3))
+    monkeypatch.setattr(files.os, "fsync", full_disk_from(2 + 5 + 2 + 3))
     with pytest.raises(OSError, match="metrics not written") as caught:
         quick(digits, directory=tmp_path, checkpoint_every=5)
     assert caught.value.filename == str(tmp_path / "metrics.jsonl")
     read_checkpoint(tmp_path / "checkpoint-000000005.pt")
+
+
+def test_a_full_disk_at_the_start_of_a_resumed_run_is_named(digits, tmp_path, monkeypatch):
+    quick(digits, directory=tmp_path, checkpoint_every=5)
+    list_checkpoints(tmp_path)[-1].unlink()
+    monkeypatch.setattr(files.os, "fsync", full_disk_from(1))
+    with pytest.raises(OSError, match="metrics not written.*the checkpoints are whole") as caught:
+        quick(digits, directory=tmp_path, checkpoint_every=5, resume=True)
+    assert caught.value.filename == str(tmp_path / "metrics.jsonl")
+
+
+@pytest.mark.parametrize(
+    "damage", [b"\xff\xfe\n", b'{"loss": 1}\n', b"[1]\n", b'{"step": 1', b"\0"]
+)
+def test_damaged_metrics_do_not_keep_a_run_from_its_checkpoints(digits, tmp_path, damage):
+    quick(digits, directory=tmp_path, checkpoint_every=5)
+    list_checkpoints(tmp_path)[-1].unlink()
+    path = tmp_path / "metrics.jsonl"
+    whole = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(whole[:3]) + damage)
+    model, _ = quick(digits, directory=tmp_path, checkpoint_every=5, resume=True)
+    assert same_weights(model, quick(digits)[0])
+    assert [line["step"] for line in lines(tmp_path)] == [0, 1, 2, 10, 11, 12]
+
+
+def test_what_others_keep_in_the_folder_stays(digits, tmp_path):
+    (tmp_path / ".mine.tmp").write_text("mine")
+    (tmp_path / ".checkpoint-000000005.pt-x.tmp").write_text("left by a run that was killed")
+    quick(digits, directory=tmp_path)
+    assert [path.name for path in tmp_path.glob(".*")] == [".mine.tmp"]
 
 
 def test_a_write_that_truly_stops_half_way_leaves_the_earlier_checkpoint(tmp_path):
@@ -572,6 +603,16 @@ def test_fit_draws_nothing_from_the_global_generators(generators_restored):
         (lambda d: dataset_batches(d, 8)(0, torch.Generator()), "have no seed yet"),
         (lambda d: dataset_batches(d, 8).bind(0, 0, 3), "multiple of 3 devices"),
         (lambda d: fit(plain_vit(), dataset_batches(d, 4), FitConfig(batch=8)), "has 4 images"),
+        (
+            lambda d: fit(
+                plain_vit(),
+                dataset_batches(d, 4),
+                FitConfig(batch=4, precision="bf16-mixed"),
+                fabric=launch("cpu"),
+            ),
+            "precision must be that of fabric, '32-true'",
+        ),
+        (lambda d: launch("cuda:1", devices=2), "devices must be 1 on the one cuda:1"),
         (lambda d: quick(d, record_at=[13]), r"record_at contains \[13\]"),
         (lambda d: quick(d, batch=7, mixup=0.8), "mixup needs an even batch"),
         (lambda d: quick(d, model=without_classes(), mixup=0.8), "model.num_classes"),
@@ -644,4 +685,4 @@ def test_the_bar_shows_throughput_and_the_time_left(digits, monkeypatch):
 
 def test_no_bar_unless_asked(digits, capsys):
     quick(digits)
-    assert capsys.readouterr().out == capsys.readouterr().err == ""
+    assert capsys.readouterr() == ("", "")

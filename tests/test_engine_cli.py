@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -80,6 +80,29 @@ def test_two_processes_train_as_one(trained, tmp_path):
     # Sums in another order differ by rounding, which AdamW enlarges where a gradient is near zero.
     assert apart < 0.05 * moved
     assert moved > 1e-4
+
+
+def test_a_run_on_two_processes_is_resumed_to_the_bit(tmp_path):
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", str(Path(__file__).parent / "two_processes.py"), tmp_path],
+        cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("same history: True, same weights: True, as the other: True") == 2
+
+
+def test_another_model_or_data_set_is_not_taken_for_the_same_run(trained):
+    folder, _ = trained
+    for arguments, message in (
+        (["vit_tiny_patch16_224_positional", *MODEL[1:]], "PositionalVisionTransformer"),
+        ([MODEL[0], "--dataset", "photos", *MODEL[3:]], "about dataset was 'digits', is 'photos'"),
+        ([*MODEL[:4], "2", *MODEL[5:]], "about patch was 4, is 2"),
+    ):
+        refused = invoke("train", *arguments, *SHORT, "--out", folder, "--resume")
+        assert refused.exit_code == 2
+        assert "is of another run" in words(refused)
+        assert message in words(refused)
 
 
 def test_train_again_needs_resume(trained):
@@ -169,7 +192,12 @@ def test_an_experiment_that_was_killed_goes_on_where_it_was(tmp_path, monkeypatc
     killed = invoke("run", "figure-1a", "--light", "--resume", "--out", tmp_path)
     assert isinstance(killed.exception, KilledError)
     folder = tmp_path / "figure-1a"
-    assert sorted(path.name for path in folder.iterdir()) == ["seed-0", "seed-0-control", "seed-1"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "seed-0",
+        "seed-0-control",
+        "seed-1",
+        "start.json",
+    ]
     resumed = invoke("run", "figure-1a", "--light", "--resume", "--out", tmp_path)
     assert resumed.exit_code == 0, resumed.output
     found = json.loads((tmp_path / "figure-1a.json").read_text())
@@ -179,6 +207,56 @@ def test_an_experiment_that_was_killed_goes_on_where_it_was(tmp_path, monkeypatc
             assert one["history"] == other["history"]
     assert found["results"]["similarity"] == whole["similarity"]
     assert found["command"] == "python -m numerics run figure-1a --seed 0 --light"
+    assert (found["resumed"], found["date"]) == (
+        1,
+        json.loads((folder / "start.json").read_text())["date"],
+    )
+
+
+def test_a_run_is_not_resumed_with_other_code(tmp_path, monkeypatch):
+    monkeypatch.setattr(figure_1a, "LIGHT", replace(TINY, runs=1, control=False))
+    options = ("run", "figure-1a", "--light", "--resume", "--out", tmp_path)
+    assert invoke(*options).exit_code == 0
+    start = tmp_path / "figure-1a" / "start.json"
+    old = json.loads(start.read_text())
+    start.write_text(json.dumps(old | {"versions": old["versions"] | {"torch": "1.0"}}))
+    refused = invoke(*options)
+    assert refused.exit_code == 2
+    assert "was begun with versions" in words(refused)
+    assert "'torch': '1.0'" in words(refused)
+
+
+def test_a_run_is_not_resumed_with_another_configuration(tmp_path, monkeypatch):
+    options = ("run", "figure-1a", "--light", "--resume", "--out", tmp_path)
+    monkeypatch.setattr(figure_1a, "LIGHT", replace(TINY, runs=1, control=False))
+    assert invoke(*options).exit_code == 0
+    # More runs and their controls are new trainings; the first is read back.
+    monkeypatch.setattr(figure_1a, "LIGHT", TINY)
+    assert invoke(*options).exit_code == 0
+    monkeypatch.setattr(figure_1a, "LIGHT", replace(TINY, test_crops=17))
+    refused = invoke(*options)
+    assert refused.exit_code == 2
+    assert "is of another run: about test_crops was 16, is 17" in words(refused)
+
+
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device", "there"), None])
+def test_results_whose_record_cannot_be_written_are_printed(tmp_path, monkeypatch, failure):
+    monkeypatch.setattr(figure_1a, "LIGHT", replace(TINY, runs=1, control=False))
+    if failure is None:  # a result that is no number
+        monkeypatch.setattr(figure_1a, "run", lambda *a, **k: {"loss": float("nan")})
+    else:
+        monkeypatch.setattr(command, "write_record", raising(failure))
+    result = invoke("run", "figure-1a", "--light", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "no record is written; its contents are printed above" in words(result)
+    assert '"experiment": "figure-1a"' in result.output
+
+
+def raising(error: Exception):
+    def call(*_):
+        raise error
+
+    return call
 
 
 @dataclass(frozen=True)
@@ -201,6 +279,10 @@ def test_an_experiment_is_given_a_data_set(tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     assert seen == [Config("cifar100", "there")]
     assert fetched == [(("cifar100", "there"), {"download": True})]
+    several = replace(Config(), dataset=("digits", "svhn"))
+    monkeypatch.setattr(realistic, "LIGHT", several)
+    assert invoke("run", "realistic", "--light", "--download").exit_code == 0
+    assert [arguments for arguments, _ in fetched[1:]] == [("digits", "data"), ("svhn", "data")]
     record = json.loads((tmp_path / "realistic.json").read_text())
     assert record["command"] == "python -m numerics run realistic --seed 0 --dataset cifar100"
     # The record that is kept is of the experiment's own data set.
@@ -228,3 +310,9 @@ def test_options_that_an_experiment_does_not_take_are_refused(tmp_path):
     result = invoke("run", "overlay", "--resume", "--out", tmp_path)
     assert result.exit_code == 2
     assert "overlay keeps no checkpoints" in words(result)
+    result = invoke("run", "figure-1a", "--light", "--download")
+    assert result.exit_code == 2
+    assert "figure-1a takes no --download" in words(result)
+    result = invoke("run", "figure-1a", "--checkpoint", "x.pth", "--seed", 1, "--light")
+    assert result.exit_code == 2
+    assert "run it without --light, --seed" in words(result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,8 +14,15 @@ from typer.testing import CliRunner
 
 from numerics import datasets
 from numerics.__main__ import app
-from numerics.comparison import ATTENTIONS, RECIPES, compare, first_images, recipe_for
-from numerics.datasets import NAMES, ImageSet, Splits, load_dataset, shrink
+from numerics.comparison import (
+    ATTENTIONS,
+    RECIPES,
+    accuracies,
+    compare,
+    compare_over_seeds,
+    recipe_for,
+)
+from numerics.datasets import NAMES, ImageSet, Splits, load_dataset, shrink, some_images
 from numerics.engine import FitConfig, dataset_batches, fit
 from numerics.experiments import figure_5, figure_6, figure_7
 from numerics.networks import build_cnn, build_cnn_of_size, dataset_accuracy, parameter_count
@@ -278,6 +285,10 @@ def toy_compare(attention: str, seed: int = 0, **options):
     return compare(attention, toy_splits(), recipe, seed=seed, recorded=3, **options)
 
 
+def toy_over_seeds(fraction: float):
+    return compare_over_seeds(toy_splits(), TOY, [0], fraction=fraction)
+
+
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_a_comparison_is_deterministic_resumes_and_learns(attention, tmp_path):
     one, same = toy_compare(attention), toy_compare(attention, directory=tmp_path)
@@ -297,8 +308,11 @@ def test_a_comparison_is_deterministic_resumes_and_learns(attention, tmp_path):
             lambda: compare("full", toy_splits(), TOY, seed=0, recorded=1),
             "recorded = 1: recorded must be an integer >= 2",
         ),
-        (lambda: first_images(toy_set(5), 6), r"count = 6: count must be an integer in 1\.\.5"),
-        (lambda: first_images(toy_set(5), 0), "count = 0"),
+        (lambda: some_images(toy_set(5), 6), r"count = 6: count must be an integer in 1\.\.5"),
+        (lambda: some_images(toy_set(5), 0), "count = 0"),
+        (lambda: toy_over_seeds(fraction=0.0), r"fraction = 0\.0: fraction must be in \(0, 1\]"),
+        (lambda: toy_over_seeds(fraction=1.5), r"fraction = 1\.5: fraction must be in \(0, 1\]"),
+        (lambda: toy_over_seeds(fraction=0.001), "leave at least one of 60 images"),
     ],
 )
 def test_bad_comparisons_are_refused(call, message):
@@ -308,11 +322,28 @@ def test_bad_comparisons_are_refused(call, message):
 
 def test_the_first_images_are_those_of_the_set_and_standardized_like_it():
     data = toy_set(9)
-    part = first_images(data, 4)
+    part = some_images(data, 4)
     assert isinstance(part, ImageSet)
     assert torch.equal(part.batch(torch.arange(4))[0], data.batch(torch.arange(4))[0])
-    listed = first_images([(torch.zeros(1), 0)] * 3, 2)
-    assert len(listed) == 2
+
+
+def test_a_part_of_a_folder_is_not_its_first_classes():
+    """A folder lists one class after another; so few images must come from all over it."""
+    folder = [
+        (torch.full((1, 2, 2), float(label)), label) for label in range(10) for _ in range(20)
+    ]
+    labels = [label for _, label in some_images(folder, 60)]
+    assert len(labels) == 60
+    assert set(labels) == set(range(10))
+    assert labels == [label for _, label in some_images(folder, 60)]
+    assert some_images(folder, 200) is folder
+
+    class FirstClass(torch.nn.Module):
+        def forward(self, x):
+            return torch.eye(10)[torch.zeros(len(x), dtype=torch.int64)]
+
+    assert dataset_accuracy(FirstClass(), folder) == 0.1
+    assert dataset_accuracy(FirstClass(), folder, limit=60) < 0.3
 
 
 # --- the experiments -----------------------------------------------------------------------------
@@ -366,14 +397,53 @@ def test_figure_6_at_toy_size(monkeypatch):
 
 
 def test_figure_7_at_toy_size():
-    config = figure_7.Config(dataset="digits", sizes=(20, 40), steps=2, runs=1)
+    config = figure_7.Config(dataset="digits", fractions=(0.02, 1.0), steps=2, runs=2)
     found = figure_7.run(config, progress=False)
-    assert [(r["size"], r["attention"]) for r in found["runs"]] == [
-        (20, "positional"), (20, "full"), (40, "positional"), (40, "full"),
+    few, all_of_it = found["datasets"]["digits"]
+    assert (few["train_images"], all_of_it["train_images"]) == (29, 1437)
+    assert [(r["seed"], r["attention"]) for r in few["runs"]] == [
+        (0, "positional"), (0, "full"), (1, "positional"), (1, "full"),
     ]  # fmt: skip
     assert set(found["metrics"]) == {
-        f"{name}_{size}" for name in ("positional", "full", "difference") for size in (20, 40)
+        f"digits_{name}_{size}"
+        for name in ("positional", "full", "difference")
+        for size in (29, 1437)
     }
+    # The whole set is Figure 6.
+    same = figure_6.run(replace(FIGURE_6, dataset="digits", steps=2, runs=2), progress=False)
+    last = [r["history"]["test_accuracy"][-1] for r in same["datasets"]["digits"]["runs"]]
+    assert [r["history"]["test_accuracy"][-1] for r in all_of_it["runs"]] == last
+
+
+FIGURE_6 = figure_6.Config(recorded=2)
+
+
+def test_accuracies_are_of_the_last_measurement_and_differences_within_a_seed():
+    runs = [
+        {"attention": attention, "history": {"test_accuracy": [0.0, value]}}
+        for attention, value in zip(["positional", "full"] * 2, [0.9, 0.5, 0.7, 0.6], strict=True)
+    ]
+    found = accuracies(runs)
+    assert found["positional"]["mean"] == pytest.approx(0.8)
+    assert found["difference"]["mean"] == pytest.approx(0.25)
+    assert found["difference"]["standard_error"] == pytest.approx(0.15)
+
+
+def test_what_lies_outside_the_configuration_is_kept_with_the_record(monkeypatch, tmp_path):
+    monkeypatch.setattr(figure_6, "LIGHT", replace(FIGURE_6, dataset="structured", steps=1, runs=1))
+    for part in datasets.DRAWN:
+        monkeypatch.setitem(datasets.DRAWN, part, 40)
+    options = ["run", "figure-6", "--light", "--out", str(tmp_path)]
+    assert CliRunner().invoke(app, options).exit_code == 0
+    record = load_record("figure-6", tmp_path)
+    assert record.fixed["structured"]["recipe"]["width"] == RECIPES["structured"].width
+    monkeypatch.setitem(datasets.DRAWN, "train", 41)
+    with pytest.raises(ValueError, match="figure-6 is out of date: what it was made with"):
+        load_record("figure-6", tmp_path)
+    monkeypatch.setitem(datasets.DRAWN, "train", 40)
+    monkeypatch.setitem(RECIPES, "structured", replace(RECIPES["structured"], width=8))
+    with pytest.raises(ValueError, match="has changed for structured: make it"):
+        load_record("figure-6", tmp_path)
 
 
 def test_an_unknown_data_set_is_refused():
@@ -413,33 +483,34 @@ def test_recorded_twins_are_one_problem_for_the_vit_and_two_for_the_cnn():
     assert abs(photos["permuted_shown_correlation"]) < 0.1
 
 
-def test_recorded_comparisons_are_of_equal_networks_and_their_metrics_follow_from_the_runs():
-    record = load_record("figure-6")
-    for name, one in record.results["datasets"].items():
-        assert len({run["parameters"] for run in one["runs"]}) == 1
-        assert one["recipe"] == as_json(asdict(recipe_for(name)))
-        last = {
-            attention: np.array(
-                [
-                    run["history"]["test_accuracy"][-1]
-                    for run in one["runs"]
-                    if run["attention"] == attention
-                ]
-            )
-            for attention in ATTENTIONS
-        }
-        difference = record.results["metrics"][f"{name}_difference"]
-        apart = last["positional"] - last["full"]
-        assert difference["mean"] == pytest.approx(apart.mean())
-        assert difference["standard_error"] == pytest.approx(apart.std(ddof=1) / len(apart) ** 0.5)
+@pytest.mark.parametrize("name", ["figure-6", "figure-7"])
+def test_recorded_comparisons_are_of_equal_networks_and_their_metrics_follow_from_the_runs(name):
+    record = load_record(name)
+    for dataset, found in record.results["datasets"].items():
+        for one in found if isinstance(found, list) else [found]:
+            assert len({run["parameters"] for run in one["runs"]}) == 1
+            last = {
+                attention: np.array(
+                    [
+                        run["history"]["test_accuracy"][-1]
+                        for run in one["runs"]
+                        if run["attention"] == attention
+                    ]
+                )
+                for attention in ATTENTIONS
+            }
+            size = f"_{one['train_images']}" if isinstance(found, list) else ""
+            metric = record.results["metrics"][f"{dataset}_difference{size}"]
+            apart = last["positional"] - last["full"]
+            assert metric["mean"] == pytest.approx(apart.mean())
+            error = apart.std(ddof=1) / len(apart) ** 0.5
+            assert metric["standard_error"] == pytest.approx(error)
 
 
-def test_recorded_sizes_grow_and_the_largest_is_the_whole_set():
-    record = load_record("figure-7")
-    sizes = record.config().sizes
-    assert list(sizes) == sorted(sizes)
-    assert sizes[-1] == len(load_dataset(record.config().dataset).train)
-    assert record.results["recipe"] == as_json(asdict(recipe_for(record.config().dataset)))
+def test_recorded_comparisons_cover_every_set_that_needs_no_file():
+    offline = {"digits", "photos", "structured", "gaussian-convolution"}
+    for name in ("figure-6", "figure-7"):
+        assert set(load_record(name).results["datasets"]) == offline
 
 
 def test_digits_are_what_figure_5_takes():

@@ -36,7 +36,7 @@ ROOMS = {
         ["ledger"],
     ],
     "numerics": [
-        ["data", "gaussian", "datasets", "photos"],
+        ["data", "gaussian", "datasets", "photos", "files"],
         ["attention", "positional"],
         ["models"],
         ["association"],

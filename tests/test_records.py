@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from numerics import records
+from numerics import files
 from numerics.__main__ import app
 from numerics.experiments import load_experiment, names, overlay, realistic, summary
 from numerics.records import RECORDS, Record, load_record, provenance, write_record
@@ -108,7 +108,7 @@ def test_an_interrupted_write_leaves_nothing_behind(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     write_record(make(), tmp_path)
-    monkeypatch.setattr(records.os, "replace", interrupted)
+    monkeypatch.setattr(files.os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_record(make(seed=1), tmp_path)
     assert load_record("realistic", tmp_path).seed == 0

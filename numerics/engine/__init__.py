@@ -9,7 +9,13 @@ In: a model, a source of batches, a :class:`FitConfig`.  Out: the model, trained
 :class:`~numerics.training.History`; in a directory, checkpoints and ``metrics.jsonl``.
 """
 
-from numerics.engine.batches import Batches, DatasetBatches, crop_batches, dataset_batches
+from numerics.engine.batches import (
+    Batches,
+    DatasetBatches,
+    crop_batches,
+    dataset_batches,
+    usual_workers,
+)
 from numerics.engine.checkpoint import (
     CorruptCheckpointError,
     list_checkpoints,
@@ -31,5 +37,6 @@ __all__ = [
     "launch",
     "list_checkpoints",
     "read_checkpoint",
+    "usual_workers",
     "write_checkpoint",
 ]

@@ -83,8 +83,10 @@ def crop_batches(
 
 
 def usual_workers() -> int:
-    """Processes that read images: one a core that may be used, at most 8."""
-    return min(8, len(os.sched_getaffinity(0)))
+    """Processes that read images: the cores of this process, at most 8, shared by its machine's
+    processes where a launcher has started several."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(8, (cores or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
 
 
 class _Seeded(Dataset):

@@ -1,8 +1,8 @@
 """Checkpoints that are whole or not there.
 
 A checkpoint is one file: a line that says what it is, the SHA-256 of what follows, and what
-``torch.save`` makes of the state.  It is written beside its place, forced to the disk, and renamed.
-The last two are kept, so that one is left when the newest is damaged later.
+``torch.save`` makes of the state, written by :mod:`numerics.files`. The last two are kept, so that
+one is left when the newest is damaged later.
 
 In: a state (tensors, numbers, strings, lists, dicts).  Out: a file; and back from it the state, or
 an error that names the file and what to do.
@@ -10,22 +10,20 @@ an error that names the file and what to do.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from numerics.files import write_atomically
+
 __all__ = [
     "CorruptCheckpointError",
     "list_checkpoints",
     "read_checkpoint",
-    "write_atomically",
     "write_checkpoint",
 ]
 
@@ -51,35 +49,6 @@ def list_checkpoints(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name))
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that whoever reads it finds the old one or the new one, also after a crash.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; the old file is left.
-    """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes a private file.
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    # The new name is on the disk only when the directory is.
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def write_checkpoint(directory: Path, step: int, state: dict[str, Any]) -> Path:
     """Write the checkpoint of a step, then delete all but the last two.
 
@@ -91,6 +60,7 @@ def write_checkpoint(directory: Path, step: int, state: dict[str, Any]) -> Path:
 
     Examples
     --------
+    >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> path = write_checkpoint(folder, 7, {"weights": torch.ones(2)})
     >>> path.name, read_checkpoint(path)["weights"].tolist()
@@ -138,9 +108,3 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"checkpoint {path} is damaged: its checksum is wrong; delete it to {instead}"
         )
     return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-
-
-def remove_leftovers(directory: Path) -> None:
-    """Delete what a run that was killed while writing has left half-written."""
-    for path in directory.glob(".*.tmp"):
-        path.unlink(missing_ok=True)

@@ -24,12 +24,12 @@ from numerics.engine.batches import Batches
 from numerics.engine.checkpoint import (
     list_checkpoints,
     read_checkpoint,
-    remove_leftovers,
     write_checkpoint,
 )
 from numerics.engine.config import FitConfig
 from numerics.engine.metrics import MetricsFile, progress_bar
 from numerics.engine.step import Run, global_generators, launch
+from numerics.files import remove_leftovers
 from numerics.training import History
 
 __all__ = ["fit"]
@@ -71,16 +71,19 @@ def _read(
             f"{directory} holds {last} of a run: resume it, or choose another directory; nothing "
             "was overwritten"
         )
-    remove_leftovers(directory)
+    for name in ("checkpoint-*", METRICS):
+        remove_leftovers(directory, name)
     if not checkpoints:
         return None, ""
     state = read_checkpoint(checkpoints[-1])
     before, now = state["fixed"], dict(fixed)
-    changed = [name for name in now if before.get(name) != now[name]]
+    for part in (before, now):
+        part |= {f"about {name}": value for name, value in part.pop("about", {}).items()}
+    changed = [name for name in before | now if before.get(name) != now.get(name)]
     if changed:
         raise ValueError(
             f"{checkpoints[-1]} is of another run: "
-            + ", ".join(f"{name} was {before.get(name)!r}, is {now[name]!r}" for name in changed)
+            + ", ".join(f"{n} was {before.get(n)!r}, is {now.get(n)!r}" for n in changed)
         )
     return state, str(checkpoints[-1])
 
@@ -97,6 +100,7 @@ def fit(
     resume: bool = False,
     progress: bool = False,
     label: str = "training",
+    about: Mapping[str, Any] | None = None,
     fabric: Fabric | None = None,
 ) -> History:
     """Train a classifier in place.
@@ -115,8 +119,8 @@ def fit(
     device : device or str
         Where to train; not used with ``fabric``.
     observe : callable, optional
-        Reads named numbers off the model at the recorded steps, in evaluation mode and without
-        gradients.  With ``config.ema`` it is handed the model with averaged weights.
+        Reads named numbers off the model at the recorded steps, in evaluation mode, in float32 and
+        without gradients.  With ``config.ema`` it is handed the model with averaged weights.
     record_at : iterable of int
         Numbers of updates done, in 0..steps, at which to record.
     directory : path, optional
@@ -126,9 +130,12 @@ def fit(
         was finished is not trained again: its weights and its history are read.
     progress : bool
         Show a progress bar, named ``label``.
+    about : mapping, optional
+        Plain values that say what is trained on what.  Checkpoints keep them, beside the class of
+        the model, the configuration and ``record_at``, and are refused where one has changed.
     fabric : Fabric, optional
-        What :func:`launch` has started, to train on several devices: each takes its equal part of
-        every batch.
+        What :func:`launch` has started, with the precision of the configuration, to train on
+        several devices: each takes its equal part of every batch.
 
     Returns
     -------
@@ -171,8 +178,18 @@ def fit(
         )
     folder = None if directory is None else Path(directory)
     fabric = fabric or launch(device, precision=config.precision)
+    if fabric.strategy.precision.precision != config.precision:
+        raise ValueError(
+            f"FitConfig.precision = {config.precision!r}: precision must be that of fabric, "
+            f"{fabric.strategy.precision.precision!r}"
+        )
     free = {"checkpoint_every", "log_every"}
-    fixed = {k: v for k, v in asdict(config).items() if k not in free} | {"record_at": record}
+    fixed = {
+        **{k: v for k, v in asdict(config).items() if k not in free},
+        "record_at": record,
+        "model": f"{type(model).__module__}.{type(model).__qualname__}",
+        "about": dict(about or {}),
+    }
     state, path = _found(folder, resume, fixed, fabric)
     with global_generators(fabric.device):
         run = Run(model, batches, config, fabric)

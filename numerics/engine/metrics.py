@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from numerics.engine.checkpoint import write_atomically
+from numerics.files import write_atomically
 
 __all__ = ["MetricsFile", "progress_bar"]
 
@@ -49,7 +50,8 @@ class MetricsFile:
     path : Path
     step : int
         Updates that the run has done as it starts.  Lines of this step and of later ones are those
-        of a run that was killed after its last checkpoint, and are dropped; so is half a line.
+        of a run that was killed after its last checkpoint, and are dropped; so is what follows a
+        damaged line.
 
     Raises
     ------
@@ -69,30 +71,39 @@ class MetricsFile:
     def __init__(self, path: Path, step: int) -> None:
         self.path = path
         kept = [line for line in self._lines() if line["step"] < step]
-        write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        with self._named_on_failure():
+            write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
     def _lines(self) -> list[dict[str, Any]]:
+        """The lines up to the first that is none of ours, such as the half one of a killed run."""
+        lines: list[dict[str, Any]] = []
         if not self.path.exists():
-            return []
-        lines = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+            return lines
+        for text in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                lines.append(json.loads(line))
+                line = json.loads(text)
             except json.JSONDecodeError:
-                break  # half a line: the run was killed as it wrote it
+                break
+            if not isinstance(line, dict) or not isinstance(line.get("step"), int):
+                break
+            lines.append(line)
         return lines
 
-    def add(self, row: Mapping[str, float]) -> None:
-        """Append the numbers of one step; one that is not finite becomes null."""
-        line = {name: value if math.isfinite(value) else None for name, value in row.items()}
+    @contextmanager
+    def _named_on_failure(self) -> Iterator[None]:
         try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line, allow_nan=False) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            yield
         except OSError as error:
             raise OSError(
                 error.errno,
                 f"metrics not written ({error.strerror or error}); the checkpoints are whole",
                 str(self.path),
             ) from error
+
+    def add(self, row: Mapping[str, float]) -> None:
+        """Append the numbers of one step; one that is not finite becomes null."""
+        line = {name: value if math.isfinite(value) else None for name, value in row.items()}
+        with self._named_on_failure(), self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())

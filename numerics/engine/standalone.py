@@ -28,9 +28,9 @@ from torch import nn
 import numerics.positional  # noqa: F401  (its models join timm's)
 from numerics.datasets import ImageSet, Splits, load_dataset
 from numerics.engine.batches import dataset_batches, usual_workers
-from numerics.engine.checkpoint import write_atomically
 from numerics.engine.config import FitConfig
 from numerics.engine.loop import fit
+from numerics.files import write_atomically
 from numerics.networks import dataset_accuracy
 from numerics.training import History
 
@@ -145,6 +145,13 @@ def train_model(
         resume=resume,
         progress=progress,
         label=name,
+        about={
+            "name": name,
+            "patch": patch,
+            "dataset": data.name,
+            "train_images": len(train),
+            "test_images": len(data.test),  # type: ignore[arg-type]
+        },
     )
     if fabric.is_global_zero:
         weights = {key: tensor.cpu().contiguous() for key, tensor in model.state_dict().items()}

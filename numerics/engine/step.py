@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -48,7 +49,8 @@ def launch(
     Raises
     ------
     ValueError
-        If there are not so many devices.
+        If there are not so many devices, or a launcher such as ``torchrun`` has started another
+        number of processes.
 
     Examples
     --------
@@ -57,6 +59,8 @@ def launch(
     """
     place = torch.device(device)
     numbered = [place.index] if place.index is not None and place.type != "cpu" else devices
+    if isinstance(numbered, list) and devices != 1:
+        raise ValueError(f"launch.devices = {devices!r}: devices must be 1 on the one {place}")
     for name, value in (("devices", devices), ("machines", machines)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"launch.{name} = {value!r}: {name} must be an integer >= 1")
@@ -71,6 +75,12 @@ def launch(
     except MisconfigurationException as error:
         raise ValueError(f"{devices} devices of kind {place.type}: {error}") from error
     fabric.launch()
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started != fabric.world_size:
+        raise ValueError(
+            f"launch.devices = {devices!r}, machines = {machines!r}: devices times machines must "
+            f"be {started}, the number of processes that were started"
+        )
     return fabric
 
 

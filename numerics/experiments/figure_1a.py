@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,7 @@ def _one_run(
         record_at=np.linspace(0, config.steps, config.recorded).round().astype(int).tolist(),
         directory=directory and directory / label.replace(", ", " ").replace(" ", "-"),
         label=label,
+        about=asdict(replace(config, runs=1, control=shuffled, seed=seed)),
         **options,
     )
     one = {

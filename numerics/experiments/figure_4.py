@@ -8,7 +8,7 @@ frozen: as learned, or as it started, or as learned on other sets, or even on ea
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +196,7 @@ def _one_vit(
         record_at=_evenly(config.vit_steps, config.vit_recorded),
         directory=directory and directory / label,
         label=label,
+        about={"kind": kind, **asdict(replace(config, runs=2, vit_runs=1, seed=seed))},
         **options,
     )
     maps = attention_between_patches(model)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +152,11 @@ def _one_run(
         observe=_observer(network, test.to(device), config.test_images, permutation),
         record_at=np.linspace(0, config.steps, config.recorded).round().astype(int).tolist(),
         label=f"{network}, {images}, seed {seed}",
+        about={
+            "network": network,
+            "images": images,
+            **asdict(replace(config, dataset=data.name, side=data.side, runs=1, seed=seed)),
+        },
         **options,
     )
     one: dict[str, Any] = {

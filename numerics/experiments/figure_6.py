@@ -75,7 +75,6 @@ def run(
             load_dataset(dataset, config.root),
             recipe_for(dataset, steps=config.steps),
             range(config.seed, config.seed + config.runs),
-            name=dataset,
             recorded=config.recorded,
             test_images=config.test_images,
             device=device,

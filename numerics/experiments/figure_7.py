@@ -1,7 +1,7 @@
 """Figure 7 (reconstructed): positional and full attention against the number of training images.
 
-The networks, the data and the training are those of Figure 6; only the first images of the training
-part are used, a growing fraction of it, with the same number of steps.  The fraction 1, left out of
+The networks, the data and the training are those of Figure 6; only a growing fraction
+of the training part is used, with the same number of steps.  The fraction 1, left out of
 the record, is Figure 6 itself.
 """
 
@@ -57,7 +57,6 @@ def run(
                 data,
                 recipe_for(dataset, steps=config.steps),
                 range(config.seed, config.seed + config.runs),
-                name=f"{dataset}-{fraction:g}",
                 fraction=fraction,
                 recorded=config.recorded,
                 test_images=config.test_images,
