@@ -10,14 +10,17 @@ folder, by the build as by Jupyter, so the module is found without any path sett
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from myst_nb import glue
+from numpy.typing import NDArray
 
-__all__ = ["COLORS", "CYCLE", "DIVERGING", "HALF", "SEQUENTIAL", "WIDE", "keep", "setup"]
+__all__ = ["COLORS", "CYCLE", "DIVERGING", "HALF", "SEQUENTIAL", "WIDE", "keep", "mosaic", "setup"]
 
 # Colour-blind safe (after Okabe and Ito), each at least 3:1 on white and, inverted, on the dark
 # page.  A quantity keeps its colour in every chapter.
@@ -72,6 +75,17 @@ def setup() -> None:
             "image.cmap": SEQUENTIAL,
         }
     )
+
+
+def mosaic(S: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Row i of ``S`` (side², side²) as a small map, in the place of patch i of side × side.
+
+    The maps are apart by a line of nan, which is drawn as nothing.
+    """
+    side = math.isqrt(len(S))
+    tiles = np.full((side, side + 1, side, side + 1), np.nan)
+    tiles[:, :side, :, :side] = S.reshape(side, side, side, side).transpose(0, 2, 1, 3)
+    return tiles.reshape(side * (side + 1), side * (side + 1))[:-1, :-1]
 
 
 def keep(name: str, figure: Figure) -> None:

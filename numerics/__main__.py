@@ -186,9 +186,9 @@ def run(
     except ValueError as error:
         raise _fail(str(error)) from error
     if checkpoint is not None:
-        options = {"--light": light, "--download": download, "--resume": resume}
-        options |= {"--seed": seed is not None, "--dataset": dataset, "--root": root}
-        if given := [option for option, value in options.items() if value]:
+        unused = {"--light": light, "--download": download, "--resume": resume}
+        unused |= {"--seed": seed is not None, "--dataset": bool(dataset), "--root": bool(root)}
+        if given := [option for option, value in unused.items() if value]:
             raise _fail(f"{name} --checkpoint trains nothing: run it without {', '.join(given)}")
         return _read_checkpoint(name, experiment, checkpoint, out)
     _check_device(device)

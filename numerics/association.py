@@ -22,7 +22,14 @@ from torch import Tensor
 
 from theory.partition import Partition, association_score, margin, orbitals
 
-__all__ = ["Estimate", "Reading", "estimate", "orbital_estimates", "read_coefficients"]
+__all__ = [
+    "Estimate",
+    "Reading",
+    "chance_association",
+    "estimate",
+    "orbital_estimates",
+    "read_coefficients",
+]
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,20 @@ def orbital_estimates(A: ArrayLike, orbital: NDArray[np.intp]) -> list[Estimate]
     if A.shape != orbital.shape:
         raise ValueError(f"A has shape {A.shape}: A must have the orbitals' shape {orbital.shape}")
     return [estimate(A[orbital == k]) for k in range(orbital.max() + 1)]
+
+
+def chance_association(L: int, C: int) -> float:
+    """Expected association score of logits that rank the other patches at random.
+
+    With σ_A on top, patch i is in its own Top_C, and each other patch is with probability
+    (C − 1)/(D − 1).
+
+    Examples
+    --------
+    >>> round(chance_association(9, 4), 4)
+    0.3143
+    """
+    return (1 + (C - 1) ** 2 / (L * C - 1)) / C
 
 
 @lru_cache(maxsize=16)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["PositionalAttention", "positional_attention"]
+__all__ = ["AttentionMatrix", "positional_attention"]
 
 
 def positional_attention(A: Tensor, temperature: float = 1.0) -> Tensor:
@@ -35,7 +35,7 @@ def positional_attention(A: Tensor, temperature: float = 1.0) -> Tensor:
     return torch.softmax(A / temperature, dim=-1)
 
 
-class PositionalAttention(nn.Module):
+class AttentionMatrix(nn.Module):
     """Holds the logits A and returns S = softmax(A / τ), with the diagonal of A held at σ_A.
 
     Parameters
@@ -55,7 +55,7 @@ class PositionalAttention(nn.Module):
 
     Examples
     --------
-    >>> attention = PositionalAttention(torch.zeros(3, 3), sigma_A=2.0)
+    >>> attention = AttentionMatrix(torch.zeros(3, 3), sigma_A=2.0)
     >>> attention().sum().backward()
     >>> attention.A.grad.diagonal()
     tensor([0., 0., 0.])
@@ -74,10 +74,10 @@ class PositionalAttention(nn.Module):
         super().__init__()
         if A.ndim != 2 or A.shape[0] != A.shape[1]:
             raise ValueError(
-                f"PositionalAttention.A has shape {tuple(A.shape)}: A must be square, (D, D)"
+                f"AttentionMatrix.A has shape {tuple(A.shape)}: A must be square, (D, D)"
             )
         if not bool(torch.isfinite(A).all()):
-            raise ValueError("PositionalAttention.A has entries that are not finite numbers")
+            raise ValueError("AttentionMatrix.A has entries that are not finite numbers")
         self.temperature = temperature
         self.train_diagonal = train_diagonal
         self.A = nn.Parameter(A.detach().clone().fill_diagonal_(sigma_A))

@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from timm.models.vision_transformer import VisionTransformer
 
 from numerics.association import estimate
@@ -24,6 +23,7 @@ from numerics.datasets import ImageSet, Splits, some_images
 from numerics.engine import FitConfig, dataset_batches, fit, usual_workers
 from numerics.networks import dataset_accuracy, parameter_count
 from numerics.positional import PositionalVisionTransformer
+from numerics.training import evenly
 from numerics.vision import build_vit
 
 __all__ = [
@@ -214,7 +214,7 @@ def compare(
                 model, test, limit=test_images, workers=usual_workers()
             )
         },
-        record_at=np.linspace(0, recipe.steps, recorded).round().astype(int).tolist(),
+        record_at=evenly(recipe.steps, recorded),
         directory=directory,
         resume=resume,
         progress=progress,

@@ -14,7 +14,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from numerics.attention import PositionalAttention
+from numerics.attention import AttentionMatrix
 from theory.setting import Setting
 
 __all__ = ["SimplifiedViT", "error_rate", "logistic_loss", "polynomial_activation"]
@@ -109,7 +109,7 @@ class SimplifiedViT(nn.Module):
         self.setting = setting
         self.activation = activation or polynomial_activation(setting.p, float(setting.nu))
         self.v = nn.Parameter(v.detach().clone())
-        self.attention = PositionalAttention(
+        self.attention = AttentionMatrix(
             A, float(setting.sigma_A), float(setting.temperature), train_diagonal=train_diagonal
         )
 

@@ -19,7 +19,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from numerics.datasets import ImageSet, some_images
 
-__all__ = ["build_cnn", "build_cnn_of_size", "dataset_accuracy", "parameter_count"]
+__all__ = [
+    "accuracy",
+    "build_cnn",
+    "build_cnn_of_size",
+    "dataset_accuracy",
+    "parameter_count",
+]
 
 #: Images in a batch of an evaluation; it changes nothing but speed and memory.
 EVALUATION_BATCH = 256
@@ -125,6 +131,31 @@ def parameter_count(model: nn.Module) -> int:
 
 
 @torch.no_grad()
+def _count_right(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> int:
+    """How often the largest output is at the label; the model is left in the mode it had."""
+    weight = next(model.parameters(), torch.empty(0))
+    was_training, right = model.training, 0
+    model.eval()
+    try:
+        for x, y in batches:
+            right += int((model(x.to(weight.device)).argmax(dim=1) == y.to(weight.device)).sum())
+    finally:
+        model.train(was_training)
+    return right
+
+
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Fraction of images (n, channels, side, side) whose largest output is at their label (n,).
+
+    Examples
+    --------
+    >>> accuracy(nn.Flatten(), torch.eye(4).reshape(4, 1, 2, 2), torch.tensor([0, 1, 2, 0]))
+    0.75
+    """
+    batches = zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True)
+    return _count_right(model, batches) / len(labels)
+
+
 def dataset_accuracy(
     model: nn.Module, images: Dataset, *, limit: int | None = None, workers: int = 0
 ) -> float:
@@ -158,7 +189,6 @@ def dataset_accuracy(
     if count < 1:
         raise ValueError("dataset_accuracy.images is empty: at least one image is needed")
     images = some_images(images, count)
-    weight = next(model.parameters(), torch.empty(0))
     batches: Iterable[tuple[Tensor, Tensor]]
     if isinstance(images, ImageSet):
         index = torch.arange(count, device=images.labels.device)
@@ -168,11 +198,4 @@ def dataset_accuracy(
         batches = DataLoader(
             images, EVALUATION_BATCH, num_workers=workers, generator=torch.Generator()
         )
-    was_training, right = model.training, 0
-    model.eval()
-    try:
-        for x, y in batches:
-            right += int((model(x.to(weight.device)).argmax(dim=1) == y.to(weight.device)).sum())
-    finally:
-        model.train(was_training)
-    return right / count
+    return _count_right(model, batches) / count

@@ -22,15 +22,20 @@ from numerics.positional import PositionalVisionTransformer
 from numerics.vision import encodings
 from theory.partition import Partition, association_score, margin
 
-__all__ = ["as_images", "attention_between_patches", "build_structured_vit", "read_association"]
+__all__ = [
+    "attention_between_patches",
+    "build_structured_vit",
+    "patches_as_pixels",
+    "read_association",
+]
 
 
-def as_images(batch: Batch, L: int) -> tuple[Tensor, Tensor]:
+def patches_as_pixels(batch: Batch, L: int) -> tuple[Tensor, Tensor]:
     """Patches (N, D, d) as images (N, d, L, D/L), and labels ±1 as 0 and 1.
 
     Examples
     --------
-    >>> images, labels = as_images(Batch(torch.zeros(5, 6, 4), torch.ones(5)), L=3)
+    >>> images, labels = patches_as_pixels(Batch(torch.zeros(5, 6, 4), torch.ones(5)), L=3)
     >>> images.shape, labels[0]
     (torch.Size([5, 4, 3, 2]), tensor(1))
     """
@@ -74,7 +79,7 @@ def build_structured_vit(
     >>> setting = Setting(L=3, C=2, q=0.5, p=3, nu=0.05, sigma_A=2.0)
     >>> data = StructuredData(setting, Partition.contiguous(3, 2), torch.tensor([1.0, 0.0]))
     >>> model = build_structured_vit(data, width=8, depth=1, heads=2)
-    >>> model(as_images(data.sample(5, torch.Generator()), L=3)[0]).shape
+    >>> model(patches_as_pixels(data.sample(5, torch.Generator()), L=3)[0]).shape
     torch.Size([5, 2])
     """
     for name, value in {"width": width, "depth": depth, "heads": heads}.items():
@@ -132,8 +137,9 @@ def read_association(model: VisionTransformer, partition: Partition) -> dict[str
     -------
     dict
         ``association``; ``margin``; and for positional attention ``attention_1``, …, the score of
-        each block's map.  Chance is about (1 + (C − 1)²/(D − 1))/C where p_i is in its own Top_C,
-        as it is if all encodings have one norm, and C/D where nothing favours i.
+        each block's map.  Chance is about :func:`~numerics.association.chance_association` where
+        p_i is in its own Top_C, as it is if all encodings have one norm, and C/D where nothing
+        favours i.
 
     Examples
     --------

@@ -14,13 +14,14 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from rich.progress import Progress
 
 from numerics.data import Batch, Law
 from numerics.models import SimplifiedViT, logistic_loss
 
-__all__ = ["History", "fresh_batches", "full_batch", "train"]
+__all__ = ["History", "evenly", "fresh_batches", "full_batch", "train"]
 
 Batches = Callable[[], Batch]
 
@@ -84,6 +85,17 @@ class History:
 
     def __getitem__(self, name: str) -> list[float]:
         return self.columns[name]
+
+
+def evenly(steps: int, count: int) -> list[int]:
+    """At most ``count`` steps from 0 to ``steps``, both included, as evenly as integers allow.
+
+    Examples
+    --------
+    >>> evenly(10, 4)
+    [0, 3, 7, 10]
+    """
+    return np.unique(np.linspace(0, steps, count).round().astype(int)).tolist()
 
 
 def _checked_steps(

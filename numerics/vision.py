@@ -21,12 +21,12 @@ from torch import Tensor, nn
 
 __all__ = [
     "SpatialStructure",
-    "accuracy",
     "build_vit",
     "cosine_similarity",
     "distance_bins",
     "encodings",
     "grid_distance",
+    "rounded",
     "shuffle_patches",
     "similarity_by_distance",
     "spatial_structure",
@@ -153,6 +153,17 @@ def cosine_similarity(P: Tensor) -> Tensor:
     return unit @ unit.T
 
 
+def rounded(matrix: Tensor, digits: int) -> list[list[float]]:
+    """A matrix as a record keeps it.
+
+    Examples
+    --------
+    >>> rounded(torch.tensor([[1.0, 1 / 3]]), 2)
+    [[1.0, 0.33]]
+    """
+    return [[round(entry, digits) for entry in row] for row in matrix.tolist()]
+
+
 def grid_distance(side: int) -> Tensor:
     """Euclidean distance of every two patches of a side × side grid, in patches: (side², side²).
 
@@ -264,21 +275,3 @@ def shuffle_patches(images: Tensor, patch: int, generator: torch.Generator) -> T
     order = torch.rand((n, P), generator=generator, device=images.device).argsort(dim=1)
     moved = columns.gather(2, order[:, None].expand(n, pixels, P))
     return nn.functional.fold(moved, images.shape[-2:], patch, stride=patch)
-
-
-@torch.no_grad()
-def accuracy(model: VisionTransformer, images: Tensor, labels: Tensor) -> float:
-    """Fraction of images whose largest output is at their label.
-
-    Examples
-    --------
-    >>> model = build_vit(crop=8, patch=4, classes=2)
-    >>> images = torch.zeros(4, 1, 8, 8)
-    >>> accuracy(model, images, torch.tensor([0, 0, 1, 1]))
-    0.5
-    """
-    model.eval()
-    batches = zip(images.split(256), labels.split(256), strict=True)
-    right = sum(int((model(x).argmax(dim=1) == y).sum()) for x, y in batches)
-    model.train()
-    return right / len(labels)

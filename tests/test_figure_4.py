@@ -16,9 +16,9 @@ from numerics.models import SimplifiedViT, logistic_loss
 from numerics.positional import PositionalVisionTransformer
 from numerics.records import load_record
 from numerics.structured_vit import (
-    as_images,
     attention_between_patches,
     build_structured_vit,
+    patches_as_pixels,
     read_association,
 )
 from numerics.transfer import (
@@ -179,7 +179,7 @@ def test_bad_training_is_named():
 
 def test_a_patch_is_a_pixel():
     X = torch.arange(2 * 6 * 5.0).reshape(2, 6, 5)
-    images, labels = as_images(Batch(X, torch.tensor([1.0, -1.0])), L=3)
+    images, labels = patches_as_pixels(Batch(X, torch.tensor([1.0, -1.0])), L=3)
     assert images.shape == (2, 5, 3, 2)
     assert torch.equal(images[1, :, 2, 1], X[1, 5])
     assert labels.tolist() == [1, 0]
@@ -189,7 +189,7 @@ def test_the_network_embeds_each_patch_linearly():
     data, generator = make_data(d=5)
     model = build_structured_vit(data, width=8, depth=1, heads=2, seed=3)
     batch = data.sample(3, generator)
-    tokens = model.patch_embed(as_images(batch, L=2)[0])
+    tokens = model.patch_embed(patches_as_pixels(batch, L=2)[0])
     weight, bias = model.patch_embed.proj.weight.flatten(1), model.patch_embed.proj.bias
     torch.testing.assert_close(tokens, batch.X @ weight.T + bias)
 

@@ -404,11 +404,8 @@ def test_figure_7_at_toy_size():
     assert [(r["seed"], r["attention"]) for r in few["runs"]] == [
         (0, "positional"), (0, "full"), (1, "positional"), (1, "full"),
     ]  # fmt: skip
-    assert set(found["metrics"]) == {
-        f"digits_{name}_{size}"
-        for name in ("positional", "full", "difference")
-        for size in (29, 1437)
-    }
+    names = ("positional", "full", "difference")
+    assert set(found["metrics"]) == {f"digits_{n}_{size}" for n in names for size in (29, 1437)}
     # The whole set is Figure 6.
     same = figure_6.run(replace(FIGURE_6, dataset="digits", steps=2, runs=2), progress=False)
     last = [r["history"]["test_accuracy"][-1] for r in same["datasets"]["digits"]["runs"]]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import attention_logits, group_elements, settings, value_vectors, weights
 
-from numerics.attention import PositionalAttention, positional_attention
+from numerics.attention import AttentionMatrix, positional_attention
 from numerics.data import StructuredData, random_direction
 from numerics.models import SimplifiedViT, error_rate, logistic_loss
 from theory.partition import Partition
@@ -272,7 +272,7 @@ def test_bad_shapes_and_values_are_named():
     with pytest.raises(ValueError, match="not finite"):
         SimplifiedViT(setting, v, torch.full((4, 4), math.inf))
     with pytest.raises(ValueError, match="must be square"):
-        PositionalAttention(torch.zeros(2, 3), 1.0)
+        AttentionMatrix(torch.zeros(2, 3), 1.0)
     with pytest.raises(ValueError, match=r"X must be \(N, D, d\) = \(N, 4, 3\)"):
         SimplifiedViT(setting, v, A)(torch.zeros(5, 4, 2))
     for omega in (-1.0, math.nan, math.inf):

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from numerics import photos
 from numerics.engine import FitConfig, crop_batches, fit
 from numerics.experiments import figure_1a
+from numerics.networks import accuracy
 from numerics.photos import FLAT, PHOTOS, Crops, Region, bands, load_photo, train_and_test
 from numerics.positional import PositionalVisionTransformer
 from numerics.vision import (
-    accuracy,
     build_vit,
     cosine_similarity,
     encodings,

@@ -15,19 +15,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from numerics.association import estimate
 from numerics.engine import FitConfig, crop_batches, fit
+from numerics.networks import accuracy
 from numerics.photos import PHOTOS, train_and_test
 from numerics.pretrained import pretrained_encodings
+from numerics.training import evenly
 from numerics.vision import (
-    accuracy,
     build_vit,
     cosine_similarity,
     encodings,
+    rounded,
     shuffle_patches,
     spatial_structure,
 )
@@ -110,7 +111,7 @@ def _one_run(
             "test_accuracy": accuracy(model, images, labels),
             **asdict(spatial_structure(encodings(model))),
         },
-        record_at=np.linspace(0, config.steps, config.recorded).round().astype(int).tolist(),
+        record_at=evenly(config.steps, config.recorded),
         directory=directory and directory / label.replace(", ", " ").replace(" ", "-"),
         label=label,
         about=asdict(replace(config, runs=1, control=shuffled, seed=seed)),
@@ -124,10 +125,6 @@ def _one_run(
         "history": history.columns,
     }
     return one, initial, encodings(model)
-
-
-def _rounded_similarity(P: Tensor) -> list[list[float]]:
-    return [[round(entry, 4) for entry in row] for row in cosine_similarity(P).tolist()]
 
 
 def run(
@@ -183,9 +180,12 @@ def run(
         values[name] = [one[name] for one in runs]
 
     _, before, after = trained[0]
-    similarity = {"initial": _rounded_similarity(before), "trained": _rounded_similarity(after)}
+    similarity = {
+        "initial": rounded(cosine_similarity(before), 4),
+        "trained": rounded(cosine_similarity(after), 4),
+    }
     if controls:
-        similarity["control"] = _rounded_similarity(controls[0][2])
+        similarity["control"] = rounded(cosine_similarity(controls[0][2]), 4)
     return {
         "metrics": {name: asdict(estimate(value)) for name, value in values.items() if value},
         "chance_accuracy": 1 / len(config.photos),
@@ -217,5 +217,5 @@ def from_checkpoint(checkpoint: str) -> dict[str, Any]:
     return {
         "metrics": {name: asdict(estimate([value])) for name, value in found.items()},
         "side": math.isqrt(len(P)),
-        "similarity": _rounded_similarity(P),
+        "similarity": rounded(cosine_similarity(P), 4),
     }

@@ -19,15 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from numerics.association import estimate, read_coefficients
+from numerics.association import chance_association, estimate, read_coefficients
 from numerics.data import StructuredData, random_direction
 from numerics.gaussian import GaussianConvolution
 from numerics.models import SimplifiedViT, error_rate
-from numerics.training import History, full_batch, train
+from numerics.training import History, evenly, full_batch, train
 from theory.partition import Partition
 from theory.setting import Setting
 
-__all__ = ["ARMS", "LIGHT", "Config", "chance_association", "rows_on_a_set", "run"]
+__all__ = ["ARMS", "LIGHT", "Config", "rows_on_a_set", "run"]
 
 #: Name of an arm: its law, and whether σ_A is ``weak_sigma_A``.
 ARMS = {
@@ -71,20 +71,6 @@ class Config:
 
 
 LIGHT = Config(L=6, N=3000, N_test=5000, eta_v=5e-5, eta_A=30.0, steps=480, recorded=25, runs=1)
-
-
-def chance_association(L: int, C: int) -> float:
-    """Expected association score of logits that rank the other patches at random.
-
-    With σ_A on top, patch i is in its own Top_C, and each other patch is with probability
-    (C − 1)/(D − 1).
-
-    Examples
-    --------
-    >>> round(chance_association(9, 4), 4)
-    0.3143
-    """
-    return (1 + (C - 1) ** 2 / (L * C - 1)) / C
 
 
 def rows_on_a_set(A: Tensor, partition: Partition) -> dict[str, float]:
@@ -161,7 +147,7 @@ def _one_run(
         eta_A=config.eta_A,
         steps=config.steps,
         observe=observe,
-        record_at=np.linspace(0, config.steps, config.recorded).round().astype(int).tolist(),
+        record_at=evenly(config.steps, config.recorded),
         progress=progress,
         label=f"{arm}, seed {seed}",
     )

@@ -15,20 +15,21 @@ from typing import Any
 import numpy as np
 import torch
 from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor
 
 from numerics.association import estimate
 from numerics.data import StructuredData, random_direction
 from numerics.engine import FitConfig, fit
 from numerics.experiments import realistic
 from numerics.models import SimplifiedViT
+from numerics.networks import accuracy
 from numerics.positional import PositionalVisionTransformer
 from numerics.structured_vit import (
-    as_images,
     attention_between_patches,
     build_structured_vit,
+    patches_as_pixels,
     read_association,
 )
+from numerics.training import evenly
 from numerics.transfer import (
     Transfer,
     compare_attentions,
@@ -36,7 +37,7 @@ from numerics.transfer import (
     own_set_attention,
     summarize,
 )
-from numerics.vision import accuracy, cosine_similarity, encodings
+from numerics.vision import cosine_similarity, encodings, rounded
 from theory.partition import Partition
 
 __all__ = ["ATTENTIONS", "LIGHT", "VITS", "Config", "run"]
@@ -129,10 +130,6 @@ LIGHT = Config(
 )
 
 
-def _evenly(steps: int, recorded: int) -> list[int]:
-    return np.unique(np.linspace(0, steps, recorded).round().astype(int)).tolist()
-
-
 def _transfer_tasks(
     config: Config, one: realistic.Trained, foreign: SimplifiedViT, seed: int, device: str
 ) -> dict[str, list[list[Transfer]]]:
@@ -157,10 +154,6 @@ def _transfer_tasks(
     )
 
 
-def _rounded(matrix: Tensor) -> list[list[float]]:
-    return [[round(entry, 3) for entry in row] for row in matrix.tolist()]
-
-
 def _one_vit(
     config: Config, kind: str, seed: int, device: str, directory: Path | None, **options: Any
 ) -> dict[str, Any]:
@@ -168,7 +161,7 @@ def _one_vit(
     partition = Partition.scattered(config.L, config.C, seed)
     direction = random_direction(config.d, generator)
     data = StructuredData(config.pretraining().setting(), partition, direction)
-    images, labels = as_images(data.sample(config.vit_test, generator), config.L)
+    images, labels = patches_as_pixels(data.sample(config.vit_test, generator), config.L)
     model = build_structured_vit(
         data,
         kind=VITS[kind],
@@ -181,7 +174,7 @@ def _one_vit(
     label = f"{kind}-{seed}"
     history = fit(
         model,
-        lambda step, generator: as_images(data.sample(config.batch, generator), config.L),
+        lambda step, generator: patches_as_pixels(data.sample(config.batch, generator), config.L),
         FitConfig(
             steps=config.vit_steps,
             batch=config.batch,
@@ -193,7 +186,7 @@ def _one_vit(
             "test_error": 1 - accuracy(model, images, labels),
             **read_association(model, partition),
         },
-        record_at=_evenly(config.vit_steps, config.vit_recorded),
+        record_at=evenly(config.vit_steps, config.vit_recorded),
         directory=directory and directory / label,
         label=label,
         about={"kind": kind, **asdict(replace(config, runs=2, vit_runs=1, seed=seed))},
@@ -205,8 +198,8 @@ def _one_vit(
         "labels": list(partition.labels),
         "steps": history.steps,
         "history": history.columns,
-        "similarity": _rounded(cosine_similarity(encodings(model))),
-        "attention": [] if maps is None else [_rounded(S) for S in maps],
+        "similarity": rounded(cosine_similarity(encodings(model)), 3),
+        "attention": [] if maps is None else [rounded(S, 3) for S in maps],
     }
 
 

@@ -22,11 +22,13 @@ from numerics.datasets import Splits, describe, load_dataset, shrink
 from numerics.engine import FitConfig, dataset_batches, fit
 from numerics.networks import build_cnn_of_size, dataset_accuracy, parameter_count
 from numerics.permuted import PatchPermutation
+from numerics.training import evenly
 from numerics.vision import (
     build_vit,
     cosine_similarity,
     distance_bins,
     encodings,
+    rounded,
     similarity_by_distance,
     spatial_structure,
 )
@@ -150,7 +152,7 @@ def _one_run(
         dataset_batches(train.to(device), config.batch),
         FitConfig(steps=config.steps, batch=config.batch, lr=config.lr, seed=seed),
         observe=_observer(network, test.to(device), config.test_images, permutation),
-        record_at=np.linspace(0, config.steps, config.recorded).round().astype(int).tolist(),
+        record_at=evenly(config.steps, config.recorded),
         label=f"{network}, {images}, seed {seed}",
         about={
             "network": network,
@@ -172,10 +174,6 @@ def _one_run(
         one["curve"] = similarity_by_distance(_original(P, permutation))
         one["shown_curve"] = similarity_by_distance(P)
     return one, model, permutation
-
-
-def _rounded_similarity(P: Tensor) -> list[list[float]]:
-    return [[round(entry, 4) for entry in row] for row in cosine_similarity(P).tolist()]
 
 
 def _one_set(
@@ -207,7 +205,7 @@ def _one_set(
                 runs.append(one)
                 if network == "vit" and seed == config.seed:
                     P = encodings(model)  # type: ignore[arg-type]
-                    similarity[images] = _rounded_similarity(_original(P, permutation))
+                    similarity[images] = rounded(cosine_similarity(_original(P, permutation)), 4)
     return {
         "parameters": {
             network: parameter_count(_build(network, config, data, config.seed))

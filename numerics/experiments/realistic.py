@@ -10,14 +10,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from numerics.association import estimate, read_coefficients
 from numerics.data import StructuredData
 from numerics.models import SimplifiedViT, error_rate, logistic_loss
 from numerics.random_start import random_start
-from numerics.training import History, train
+from numerics.training import History, evenly, train
 from theory.setting import Setting
 
 __all__ = ["LIGHT", "Config", "Trained", "run", "train_one"]
@@ -95,7 +94,6 @@ def train_one(config: Config, seed: int, *, device: str = "cpu", progress: bool 
             "test_loss": logistic_loss(F, test.y).item(),
         }
 
-    steps = np.unique(np.linspace(0, config.steps, config.recorded).round().astype(int))
     history = train(
         model,
         start.batches,
@@ -103,7 +101,7 @@ def train_one(config: Config, seed: int, *, device: str = "cpu", progress: bool 
         eta_A=config.eta_A,
         steps=config.steps,
         observe=observe,
-        record_at=steps.tolist(),
+        record_at=evenly(config.steps, config.recorded),
         progress=progress,
         label=f"seed {seed}",
     )

@@ -20,11 +20,13 @@ __all__ = ["PositionalAttention"]
 class PositionalAttention(nn.Module):
     """Stands where timm's ``Attention`` stands: the ``attn_layer`` of a block.
 
-    Arguments, parameter names and shapes are those of timm's layer, so that weights can be
-    exchanged with it.  The one difference: ``forward`` needs the encodings of the positions.  A
-    block hands its attention the tokens and a mask and nothing else; positional attention has no
-    use for a mask, and takes the encodings in its place.
-    :class:`~numerics.positional.vit.PositionalVisionTransformer` puts them there.
+    It is the ``attn_layer`` of a block or of a
+    :class:`~numerics.positional.vit.PositionalVisionTransformer`; timm's own ``VisionTransformer``
+    has no place from which it could take the encodings.  Arguments, parameter names and shapes are
+    those of timm's layer, so that weights can be exchanged with it.  The one difference:
+    ``forward`` needs the encodings of the positions.  A block hands its attention the tokens and a
+    mask and nothing else; positional attention has no use for a mask, and takes the encodings in
+    its place, where the transformer puts them.
 
     Parameters
     ----------

@@ -4,6 +4,8 @@ The encodings P are those of the model itself, one set for all blocks: row i of 
 is for an image that is blank (its positional encoding; for a class or register token its own
 vector as well), normalized over channels.  Normalization has no weights, W_Q and W_K would absorb
 them; without it initial encodings of size 0.02 would leave the logits, quadratic in P, at zero.
+Like any layer norm it leaves a row small whose deviation is far below √ε = 0.001, so that its
+gradient stays bounded: a class token without an encoding starts so in timm, at 1e-6.
 Each block has its own W_Q and W_K.
 
 In: images (B, channels, H, W).  Out: what timm's ``VisionTransformer`` gives; the parameters have
