@@ -229,7 +229,7 @@ def table(results: dict[str, Any]) -> list[dict[str, str]]:
                 "ratio": shown if positional else "",
                 "ratio of bounds": f"{results['bound_ratio'][name]:.2f}" if positional else "",
                 "of bound": f"{_bound(row) / median:.0%}",
-                "peak memory (MiB)": f"{row['peak_memory'] / 2**20:.0f}",
+                "peak memory (MiB)": f"{row['peak_memory'] / 2**20:.1f}",
                 "GFLOP": f"{row['flops'] / 1e9:.1f}",
                 "GB": f"{row['bytes'] / 1e9:.2f}",
             }
