@@ -40,7 +40,7 @@ figure: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/gradient.py
-	$(BIN)/python benchmarks/positional.py
+	$(BIN)/python -m numerics run attention-cost --out build/bench
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -55,6 +55,14 @@ def _metrics_table(name: str, results: dict) -> Table:
     return table
 
 
+def _rows_table(rows: list[dict[str, str]]) -> Table:
+    """What an experiment shows of its results beside the metrics."""
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*row.values())
+    return table
+
+
 def _with_data(
     name: str, experiment: ModuleType, config: Any, dataset: str | None, root: Path | None
 ) -> Any:
@@ -215,6 +223,8 @@ def run(
         raise _fail(f"{name}: {error}") from error
     duration = time.perf_counter() - start
     console.print(_metrics_table(name, results))
+    if hasattr(experiment, "table"):
+        console.print(_rows_table(experiment.table(results)))
 
     directory = out or (None if light or dataset is not None else RECORDS)
     if directory is not None:

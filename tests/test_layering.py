@@ -40,7 +40,10 @@ ROOMS = {
         ["attention", "positional"],
         ["models"],
         ["association"],
-        ["training", "transfer", "vision", "structured_vit", "pretrained", "networks", "permuted"],
+        [
+            *("training", "transfer", "vision", "structured_vit", "pretrained", "networks"),
+            *("permuted", "cost", "meter"),
+        ],
         ["engine"],
         ["random_start", "comparison"],
         ["experiments"],

@@ -9,8 +9,9 @@ results that JSON can hold. Where these depend on constants outside ``Config``, 
 (``--dataset``, ``--root``); a ``run`` that also takes ``directory=None`` and ``resume=False``, and
 hands them to :func:`numerics.engine.fit` with a folder for each training, makes one that can be
 killed and resumed (``--resume``); a function ``from_checkpoint(checkpoint)`` makes one that also
-reads a network that is given (``--checkpoint``). Adding a module adds an experiment; underscores of
-its name are hyphens on the command line and in the name of its record.
+reads a network that is given (``--checkpoint``); a function ``table(results)``, which returns rows
+of text by column, has them printed. Adding a module adds an experiment; underscores of its name are
+hyphens on the command line and in the name of its record.
 """
 
 from __future__ import annotations
