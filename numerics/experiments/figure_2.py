@@ -61,7 +61,7 @@ class Config:
     eta_A: float = 40.0
     steps: int = 700
     recorded: int = 29
-    runs: int = 8
+    runs: int = 3
     seed: int = 1
 
     def setting(self, weak: bool = False) -> Setting:
