@@ -171,8 +171,8 @@ def certify_descent(
         Step sizes, exact.
     steps : int
     digits : float
-        Natural logarithm of the accuracy of the first step; balls grow by a factor of three to ten
-        a step.  Later steps use as many digits as their balls deserve.
+        Natural logarithm of the accuracy of the first step; balls grow by a factor of three to
+        several thousand a step.  Later steps use as many digits as their balls deserve.
     progress : callable
         Wraps the range of steps.
 

@@ -157,11 +157,11 @@ def ends_of_the_scale() -> Claims:
         yield f"union bound at {L, C, k}", error <= (L - 1) * passing, True
 
 
-@certified("exact errors at degree one, q n = C, for C = 5, …, 12 and two L")
+@certified("Pr(R ≤ −C) at degree one, q n = C, for C = 5, …, 12 and two L; e_inv at q n = C²/5")
 def degree_one_is_easy() -> Margins:
     for L, C in product((9, 17), range(5, 13)):
-        setting = _setting(L, C, Fraction(C, L * C - C))
-        yield f"T at {L, C}", HARD - invariant_error(setting)
+        law = spurious_law(_setting(L, C, Fraction(C, L * C - C)))
+        yield f"T at {L, C}", ball(Fraction(-9 * C, 20)).exp() - ball(law.total(law.value <= -C))
     for L, C in ((20, 5), (20, 6)):
         # Where e_inv is 1/8 or more, q n is above C²/5.
         q = Fraction(C * C, 5 * (L * C - C))
@@ -291,7 +291,7 @@ LARGE_FATES = (
 )
 
 
-@certified("the hypotheses at (5, 2, 4/5) and at 24 patches, for both signs")
+@certified("the hypotheses alone, at (5, 2, 4/5) and at 24 patches, for both signs")
 def hypotheses_at_small_size() -> Margins:
     for setting, start, sign in SMALL_FATES:
         for where, margin in _hypotheses(setting, start, sign):
@@ -306,6 +306,16 @@ def hypotheses_at_196() -> Margins:
         hard, error = invariant_error(setting), f_star_error(setting).nonpositive
         yield "hard", hard - HARD
         yield "readable", READABLE - error
+
+
+@symbolic("the last line of the proof, for all positive ε, μ, M, r, t₀")
+def last_line_of_slow() -> Claims:
+    epsilon, mu, M, r, t_0 = sp.symbols("epsilon mu M r t_0", positive=True)
+    t_1 = r / (epsilon * M)
+    grown = epsilon * mu * (t_1 - t_0) - 2 * epsilon * M * t_0
+    yield "s(γ − ρ) at t₁", sp.expand(grown), sp.expand(mu * r / M - epsilon * t_0 * (mu + 2 * M))
+    enough = mu * r / (2 * M * t_0 * (mu + 2 * M))
+    yield "c at the largest ε", sp.simplify(grown.subs(epsilon, enough)), mu * r / (2 * M)
 
 
 @property_("gradient flow at (5, 2, 4/5), ν = 1, two σ_A, η_A/η_v = 1, beside the slow path")
@@ -437,7 +447,7 @@ STATEMENTS = (
             $s(\gamma-\rho)\ge c$.""",
         hypotheses=(r"$0<\alpha^0\le\alpha_-<\alpha_+$", r"$\gamma^0=\rho^0=0$"),
         depends=("def-descent", "prop-margin"),
-        checks=(hypotheses_at_small_size, flow_obeys),
+        checks=(hypotheses_at_small_size, last_line_of_slow, flow_obeys),
     ),
     Statement(
         id="prop-196-fates",

@@ -53,7 +53,7 @@ def _radius(variance: Any, largest: Any, N: int, s: Any) -> flint.arb:
 # ---------------------------------------------------------------- tails
 
 
-@symbolic("the exponent at the chosen λ, for all v, c, s")
+@symbolic("the exponent at the chosen λ, for all v, c, s > 0")
 def exponent_is_s() -> Claims:
     v, c, s = sp.symbols("v c s", positive=True)
     r = sp.sqrt(2 * s / v)
@@ -305,7 +305,9 @@ def samples_keep_the_bounds(seed: int, N: int) -> float:
 # ---------------------------------------------------------------- one step
 
 
-@symbolic("every corner ±ε of the gaps at (2, 2), random rational ε, g, σ_A and step, 20 times")
+@symbolic(
+    "the worst corner of the gaps ±ε at (2, 2) and its opposite, random rational ε, g, σ_A, η"
+)
 def corners_are_associated() -> Claims:
     rng = np.random.default_rng(17)
     partition = Partition((0, 1, 1, 0))
@@ -370,7 +372,7 @@ STATEMENTS = (
         text=r"""If $\log\mathbb E e^{\lambda Z}\le\lambda^2v/(2(1-c\lambda))$ then
             $\Pr(Z\ge\sqrt{2vs}+cs)\le e^{-s}$; so for means of bounded variables and for
             the length of a Gaussian vector.""",
-        hypotheses=(r"$0\le\lambda<1/c$",),
+        hypotheses=(r"$0\le\lambda<1/c$", r"$v,c\ge0$, not both $0$"),
         checks=(exponent_is_s, tails_are_below),
     ),
     Statement(

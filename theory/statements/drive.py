@@ -70,7 +70,7 @@ def _outputs(setting: Setting, levels: AttentionLevels, alpha: Fraction) -> Iter
 
 @symbolic("exact error at (3, 2), (2, 3), p = 3, 5, three b, and at 1 + 10⁻⁶ times equal logits")
 def frozen_error() -> Claims:
-    for (L, C), p, b in product(((2, 2), (2, 3)), (3, 5), map(Fraction, ("-1/2", "1", "6"))):
+    for (L, C), p, b in product(((3, 2), (2, 3)), (3, 5), map(Fraction, ("-1/2", "1", "6"))):
         setting = Setting(L=L, C=C, q=Fraction(3, 5), p=p, nu=Fraction(1, 4), sigma_A=0)
         law, Z = spurious_law(setting), setting.D + b
         equal = AttentionLevels((1 + b) / Z, 1 / Z, 1 / Z)
@@ -340,8 +340,9 @@ STATEMENTS = (
         id="cor-drive",
         kind="corollary",
         title="Right images pull, wrong images push",
-        text=r"Every image adds to the drive a term of the sign of $T$, or zero.",
-        hypotheses=(r"$0<b\le2$, or $T\ge0$",),
+        text=r"""An image with $T\ge0$ adds to the drive a term $\ge0$; if $b\le2$, one with $T<0$
+            a term $\le0$.""",
+        hypotheses=(r"$\alpha>0$", r"$b>0$"),
         depends=("thm-drive", "lem-sign"),
         checks=(sign_of_the_drive,),
     ),

@@ -292,10 +292,14 @@ STATEMENTS = (
         kind="proposition",
         title="A filter of one patch forgets the sets",
         text=r"""For $k=1$ gradient descent keeps $v$ on the feature line and all off-diagonal
-            entries of $A$ equal: no association at any time. At $\nu=0$ and $\gamma=\rho$ the
-            error tends to $0$ as $\gamma\to-\infty$, where $\operatorname{corr}(F,V)\to1$.""",
+            entries of $A$ equal: no association at any time. At $\nu=0$, $p=3$, $\alpha>0$ and
+            $\gamma=\rho<\sigma_A$ the error tends to $0$ as $\gamma\to-\infty$, where
+            $\operatorname{corr}(F,V)\to1$.""",
         hypotheses=("$k=1$, $C\\ge2$", "population loss", r"$v^0=\alpha^0w^\star$, $A^0_{ij}=0$"),
-        depends=("def-gaussian", "lem-commutant", "def-association"),
+        depends=(
+            *("def-gaussian", "lem-commutant", "def-association"),
+            "prop-gradient-equivariant",
+        ),
         checks=(patch_filter_is_blind, cubic_correlation),
     ),
     Statement(
@@ -306,7 +310,7 @@ STATEMENTS = (
             $\gamma'-\rho'=\frac{3\kappa^3b}{2\tau C^{3/2}}\{b(h_3-h_{21})
             +2C(h_3+(L-3)h_{21}-(L-2)h_{111})\}$, for every $\alpha$ and $\nu$.""",
         hypotheses=("$k=C$, $p=3$", "population loss", r"$v=\alpha w^\star$, $\gamma=\rho$"),
-        depends=("def-gaussian", "prop-total"),
+        depends=("def-gaussian", "lem-equal-logits"),
         checks=(
             *(conditional_mean, bracket_of_moments, sigmoid_plays_no_part),
             *(moments_of_labels, drive_of_images),
@@ -318,7 +322,7 @@ STATEMENTS = (
         title="With many sets the threshold is two fifths of C",
         text=r"""$\sqrt L\,\{…\}\to6\sqrt{2/(15\pi)}\,(b-\tfrac25C)$ as $L\to\infty$: association
             starts if $e^{(\sigma_A-\gamma)/\tau}-1>\tfrac25C$; below, $\gamma-\rho$ falls.""",
-        hypotheses=("$C$ and $b$ fixed", r"$L\to\infty$"),
+        hypotheses=("$C$ and $b>0$ fixed", r"$L\to\infty$", r"$\alpha>0$"),
         depends=("thm-gaussian-set",),
         checks=(many_sets,),
     ),

@@ -245,7 +245,9 @@ def window_below_the_gauss_bound() -> Margins:
             yield f"m = {m}, q = {q}", bound - exact
 
 
-@certified("all weights of a grid at five settings with C = 1, and four at (14, 2, 1)")
+@certified(
+    "all weights ≥ 0 of a grid at five settings with C = 1, up to order, and four at (14, 2, 1)"
+)
 def monotone_models_err() -> Margins:
     for L, q, top in (
         (4, Fraction(1), 4),

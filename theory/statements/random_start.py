@@ -61,7 +61,9 @@ def _crossing_rate(u: Fraction, nu: Fraction) -> Fraction:
     return Fraction(C, 2) * total
 
 
-@symbolic("every image of (2, 2) with two-point noise, one A without symmetry, ν = 1/3 and 0")
+@symbolic(
+    "at α = 0, every image of (2, 2) with two-point noise, one A without symmetry, ν = 1/3, 0"
+)
 def mirror_and_crossing() -> Claims:
     images = _images()
     for nu, u in product((Fraction(1, 3), Fraction(0)), (Fraction(0), Fraction(2, 5))):

@@ -19,6 +19,7 @@ from theory.reduction import (
 )
 from theory.setting import Setting
 from theory.start import EXCESS, start_rates
+from theory.statements.network import mean_gradient, rational_sigmoid, symmetric_weights
 from theory.statements.statement import (
     Statement,
     symbolic,
@@ -46,9 +47,22 @@ def descent_of_the_code() -> Claims:
     third = rational_slope(setting, Fraction(1, 3), levels, lambda F: Fraction(1, 3))
     for name in ("alpha", "gamma", "rho"):
         yield f"linear in the factor: {name}", getattr(half, name) * 2, getattr(third, name) * 3
+    # Every entry of the full gradient, by the chain rule of the network, with no use of symmetry.
+    partition = Partition.contiguous(2, 2)
+    images = [
+        (s.probability, s.y, [[Fraction(x)] for x in s.delta])
+        for s in enumerate_samples(partition, setting.q)
+    ]
+    weights = symmetric_weights(partition, Fraction(4), Fraction(2), Fraction(1))
+    full = mean_gradient(images, weights, [Fraction(1, 3)], setting.p, Fraction(setting.nu))
+    found = rational_slope(setting, Fraction(1, 3), levels, rational_sigmoid)
+    yield "α'", found.alpha, full.in_v[0]
+    for i, j in permutations(range(4), 2):
+        expected = found.gamma if partition.same_set[i, j] else found.rho
+        yield f"A[{i}, {j}]", full.in_A[i][j], expected
 
 
-@symbolic("every ordered pair, all images, α, b, ν, τ, at (L, C) = (2, 2), p = 3, 5")
+@symbolic("three ordered pairs, all images, α, b, ν, τ, at (L, C) = (2, 2), p = 3, 5")
 def equal_logits() -> Claims:
     alpha, b, nu = sp.symbols("alpha b nu", positive=True)
     for p in (3, 5):
@@ -268,7 +282,11 @@ STATEMENTS = (
         kind="corollary",
         title=r"Association starts exactly if $\sigma_A>0$",
         text=r"$\gamma'-\rho'$ has the sign of $\sigma_A$; at $(C,q)=(2,1)$ it is zero.",
-        hypotheses=("$p=3$", r"$C\ge2$", r"$\gamma=\rho=0$", r"$(C,q)\ne(2,1)$"),
+        hypotheses=(
+            *("$p=3$", r"$C\ge2$", r"$\alpha>0$", r"$\gamma=\rho=0$"),
+            r"$(C,q)\ne(2,1)$",
+            r"$\sig(-F)$ is $\frac12$",
+        ),
         depends=("thm-start",),
         checks=(sign_at_the_start,),
     ),

@@ -35,7 +35,8 @@ def _trained(orders: list[tuple[int, ...]], power: int) -> Law:
     """The law of three encodings after two steps of a small exchangeable network.
 
     Patch contents 1, 2, 5 in one of ``orders``, tokens content + encoding, output the sum of their
-    ``power``-th powers, and an entrywise rule that depends on the step and the past gradients.
+    ``power``-th powers, and an entrywise rule that depends on the step, the present value and the
+    past gradients.
     """
     law: Law = defaultdict(Fraction)
     contents, starts = (1, 2, 5), list(product((-1, 1), repeat=3))
@@ -48,7 +49,10 @@ def _trained(orders: list[tuple[int, ...]], power: int) -> Law:
             loss_slope = -1 / (1 + abs(output))
             gradient = [loss_slope * power * x ** (power - 1) for x in tokens]
             memory = [(m + g) / 2 for m, g in zip(memory, gradient, strict=True)]
-            P = [x - Fraction(1, step) * m / (1 + abs(m)) for x, m in zip(P, memory, strict=True)]
+            P = [
+                x * Fraction(9, 10) - Fraction(1, step) * m / (1 + abs(m))
+                for x, m in zip(P, memory, strict=True)
+            ]
         law[tuple(P)] += chance
     return law
 
@@ -81,7 +85,11 @@ STATEMENTS = (
         title="The control has nothing to learn",
         text=r"""With patches in a uniformly random order the law of the encodings stays
             exchangeable: $(\Pi P^t,\phi^t)$ has the law of $(P^t,\phi^t)$.""",
-        hypotheses=("rows of $P^0$ independent and alike", "random orders", "an entrywise rule"),
+        hypotheses=(
+            "rows of $P^0$ independent and alike",
+            "random orders",
+            "one entrywise rule for all rows",
+        ),
         checks=(control_is_exchangeable,),
     ),
 )
