@@ -321,9 +321,14 @@ def test_a_certificate_that_fails_its_check_proves_nothing(monkeypatch: pytest.M
     assert row().verdict is Verdict.PROVED
     stored = dynamics.certificate("12-patches")
     middle, radius = stored.loss
-    widened = replace(stored, loss=["1" + middle.lstrip("-"), radius])
-    monkeypatch.setattr(dynamics, "certificate", lambda name: widened)
-    assert row().verdict is Verdict.REFUTED  # of the error bound: the digit changed is the first
+    moved = [*stored.states[:-1], [["100", "1e-9"], *stored.states[-1][1:]]]
+    for false in (
+        replace(stored, loss=["1" + middle.lstrip("-"), radius]),
+        replace(stored, loss=["1e-9", "1e-20"]),  # a bound that would be good news
+        replace(stored, states=moved),
+    ):
+        monkeypatch.setattr(dynamics, "certificate", lambda name, false=false: false)
+        assert row().verdict is not Verdict.PROVED
     monkeypatch.setattr(dynamics, "certificate", lambda name: stored)
     monkeypatch.setattr(dynamics, "check_step", lambda certificate, step: False)
     assert row().verdict is Verdict.UNDECIDED

@@ -72,11 +72,28 @@ def test_check_fails_where_a_step_is_not_proved(tmp_path, monkeypatch):
     false = tmp_path / "12-patches.json"
     write_certificate(replace(stored, states=states), false)
     monkeypatch.setattr("theory.certificates.path_of", lambda name: false)
-    draws = [int(np.random.default_rng(seed).permutation(21)[0]) for seed in range(60)]
+    # The last two steps come first, then the draws of the seed.
+    draws = [int(np.random.default_rng(seed).permutation(19)[0]) for seed in range(60)]
     for step, code in ((4, 1), (12, 0)):
-        done = invoke("check", "12-patches", "--steps", "1", "--seed", str(draws.index(step)))
+        done = invoke("check", "12-patches", "--steps", "3", "--seed", str(draws.index(step)))
         assert done.exit_code == code
-        assert f"{1 - code} of 1" in done.output
+        assert f"{3 - code} of 3" in done.output
+
+
+@pytest.mark.parametrize("part", ["loss", "last box"])
+def test_check_fails_where_the_result_was_changed(tmp_path, monkeypatch, part):
+    stored = certificate("12-patches")
+    states = json.loads(json.dumps(stored.states))
+    if part == "last box":
+        states[-1][1] = ["100", "1e-9"]
+        changed = replace(stored, states=states)
+    else:
+        changed = replace(stored, loss=["1e-9", "1e-20"])
+    false = tmp_path / "12-patches.json"
+    write_certificate(changed, false)
+    monkeypatch.setattr("theory.certificates.path_of", lambda name: false)
+    for seed in (0, 1):
+        assert invoke("check", "12-patches", "--steps", "2", "--seed", str(seed)).exit_code == 1
 
 
 def test_check_refuses_a_corrupted_certificate(tmp_path, monkeypatch):
