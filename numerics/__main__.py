@@ -224,7 +224,8 @@ def run(
     duration = time.perf_counter() - start
     console.print(_metrics_table(name, results))
     if hasattr(experiment, "table"):
-        console.print(_rows_table(experiment.table(results)))
+        # Wider than a pipe is taken to be: a table of results is of no use with its words cut.
+        console.print(_rows_table(experiment.table(results)), width=140, crop=False)
 
     directory = out or (None if light or dataset is not None else RECORDS)
     if directory is not None:
