@@ -225,7 +225,7 @@ def run(
     console.print(_metrics_table(name, results))
     if hasattr(experiment, "table"):
         # Wider than a pipe is taken to be: a table of results is of no use with its words cut.
-        console.print(_rows_table(experiment.table(results)), width=140, crop=False)
+        Console(width=140).print(_rows_table(experiment.table(results)))
 
     directory = out or (None if light or dataset is not None else RECORDS)
     if directory is not None:
