@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help book test test-book ledger lint figure bench clean distclean
+.PHONY: help book test test-light test-book ledger lint figure bench clean distclean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book        build the book; prints the path of its first page"
 	@echo "make test        run the test suite"
+	@echo "make test-light  run every experiment at its small size"
 	@echo "make test-book   read the built book in a browser (needs chromium)"
 	@echo "make bench       time the exact gradient and positional attention against the usual"
 	@echo "make ledger      every statement with its checks, run now"
@@ -27,7 +28,10 @@ book: $(READY)
 
 # One worker a core, each on one thread.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not book"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not book and not light"
+
+test-light: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m light tests/test_light.py
 
 test-book: $(READY)
 	$(BIN)/python -m pytest -m book

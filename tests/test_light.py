@@ -25,7 +25,7 @@ def no_network(monkeypatch):
         socket.create_connection(("127.0.0.1", 9))
 
 
-@pytest.mark.slow
+@pytest.mark.light
 @pytest.mark.parametrize("name", names())
 def test_the_small_size_runs_in_minutes_and_can_be_recorded(name, tmp_path, no_network):
     result = CliRunner().invoke(app, ["run", name, "--light", "--out", str(tmp_path)])
