@@ -90,7 +90,7 @@ class Recipe:
         )
 
 
-# As in figure-4: from the mean of tokens and large encodings networks find the hidden sets soonest.
+# As in figure-4, but for the pixels, which are standardized here: see experiments.encoding_size.
 _DRAWN = Recipe(
     patch=4, width=32, depth=2, encoding_std=0.3, class_token=False, steps=3000, batch=128
 )
