@@ -418,7 +418,7 @@ def test_small_starts_are_within_their_bound(seed: int, size: float, spread: flo
         ({"N": 0}, "N = 0: N must be an integer >= 1"),
         ({"N": 2.5}, "N = 2.5"),
         ({"d": 0}, "d = 0: d must be an integer >= 1"),
-        ({"failure": 0.0}, "failure = 0.0: failure must be a probability"),
+        ({"failure": 0.0}, "failure = 0.0: failure must be a finite number > 0 and < 1"),
         ({"failure": 1}, "failure = 1"),
     ],
 )

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 # Rooms from left to right.  A room is a module and those that only serve it, or a package.
 ROOMS = {
     "theory": [
+        ["inputs"],
         ["setting"],
         ["partition"],
         ["distribution"],
@@ -52,7 +53,8 @@ ROOMS = {
 }
 # The simulation takes settings, partitions and paths from the theory, no formula of what it tests.
 OPEN_TO_NUMERICS = {
-    *("theory.setting", "theory.partition", "theory.dynamics", "theory.slow_attention"),
+    *("theory.inputs", "theory.setting", "theory.partition"),
+    *("theory.dynamics", "theory.slow_attention"),
 }
 OWN = {"theory", "numerics", "book", "tests", "strategies", "conftest"}
 

@@ -93,7 +93,7 @@ def test_a_bad_permutation_is_refused(permutation: list) -> None:
 
 @pytest.mark.parametrize("seed", [-1, True])
 def test_a_bad_seed_is_refused(seed: int) -> None:
-    with pytest.raises(ValueError, match="a seed must be an integer >= 0"):
+    with pytest.raises(ValueError, match="permutation must be an integer >= 0"):
         Partition.scattered(2, 2, seed)
 
 
@@ -390,5 +390,5 @@ def test_bad_logits_are_refused(measure: object, A: object, message: str) -> Non
 @pytest.mark.parametrize("C", [0, 4, -1, 2.0, True])
 def test_a_bad_rank_is_refused(C: int) -> None:
     for measure in (top_c, top_c_is_unique):
-        with pytest.raises(ValueError, match="C must be an integer from 1 to D = 3"):
+        with pytest.raises(ValueError, match="C must be an integer in 1..3"):
             measure(np.eye(3), C)

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Integral, Real
 
 from theory.image_law import GradientLaw, Moments, gradient_law
+from theory.inputs import integer, real
 from theory.setting import Coefficients, Setting
 
 __all__ = [
@@ -33,18 +33,6 @@ __all__ = [
     "gap_bound",
     "images_for_association",
 ]
-
-
-def _count(name: str, value: object, least: int) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} = {value!r}: {name} must be an integer >= {least}")
-    return int(value)
-
-
-def _probability(name: str, value: object) -> float:
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0 < float(value) < 1:
-        raise ValueError(f"{name} = {value!r}: {name} must be a probability, 0 < {name} < 1")
-    return float(value)
 
 
 def bernstein_radius(moments: Moments, N: int, s: float) -> float:
@@ -149,7 +137,8 @@ def gap_bound(
     >>> bound.rho < bound.gamma, bound.alpha < 1
     (True, True)
     """
-    N, d, failure = _count("N", N, 1), _count("d", d, 1), _probability("failure", failure)
+    N, d = integer("N", N, least=1), integer("d", d, least=1)
+    failure = float(real("failure", failure, above=0, below=1))
     noise_std = 1 / math.sqrt(d) if noise_std is None else float(noise_std)
     s = math.log(2 * event_count(setting) / failure)
     return gap_at(law or gradient_law(setting, state), N, d, noise_std, s, failure / (8 * N))
@@ -189,7 +178,8 @@ def images_for_association(
     >>> 100 < fewer < more < 2000
     True
     """
-    failure, law = _probability("failure", failure), law or gradient_law(setting, state)
+    failure = float(real("failure", failure, above=0, below=1))
+    law = law or gradient_law(setting, state)
     gap = float(law.rho.moments().mean) - float(law.gamma.moments().mean)
     if gap <= 0:
         raise ArithmeticError(

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from numbers import Rational
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,8 +91,7 @@ class LabelError(NamedTuple):
 
 def _rate(setting: Setting) -> Fraction | float:
     q = setting.q
-    # int(): a numpy integer would overflow in the powers below.
-    return Fraction(int(q.numerator), int(q.denominator)) if isinstance(q, Rational) else float(q)
+    return q if isinstance(q, float) else Fraction(q)
 
 
 def _weights(q: Fraction | float) -> tuple[NDArray[Any], int]:

@@ -11,16 +11,15 @@ unit of time is one step of size (η_v, η_A).  In: a setting, a first state, st
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from numbers import Integral, Real
 
 import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 from theory.expectation import Expectation
+from theory.inputs import integer, real
 from theory.population import expectation
 from theory.setting import Coefficients, Setting
 
@@ -67,12 +66,6 @@ class Trajectory:
         return (own if self.setting.C > 1 else float(self.setting.sigma_A)) - self.rho
 
 
-def _positive(name: str, value: object) -> float:
-    if not isinstance(value, Real) or not math.isfinite(value) or value <= 0:
-        raise ValueError(f"{name} = {value!r}: {name} must be a finite number > 0")
-    return float(value)
-
-
 def _evaluate(
     setting: Setting, state: np.ndarray, when: str, method: str, tolerance: float
 ) -> Expectation:
@@ -97,7 +90,7 @@ def gradient_descent(
     steps: int,
     method: str = "quadrature",
     tolerance: float = 1e-10,
-    progress: Callable[[range], object] = iter,
+    progress: Callable[[range], Iterable[int]] = iter,
 ) -> Trajectory:
     """Exact gradient descent on the population loss.
 
@@ -136,9 +129,9 @@ def gradient_descent(
     >>> len(path.loss), bool(path.loss[-1] < path.loss[0])
     (41, True)
     """
-    eta_v, eta_A = _positive("eta_v", eta_v), _positive("eta_A", eta_A)
-    if not isinstance(steps, Integral) or isinstance(steps, bool) or steps < 0:
-        raise ValueError(f"steps = {steps!r}: steps must be an integer >= 0")
+    eta_v = float(real("eta_v", eta_v, above=0))
+    eta_A = float(real("eta_A", eta_A, above=0))
+    steps = integer("steps", steps, least=0)
     states, loss = np.empty((steps + 1, 3)), np.empty(steps + 1)
     now = np.array([float(state.alpha), float(state.gamma), float(state.rho)])
     for step in progress(range(steps + 1)):
@@ -184,7 +177,8 @@ def gradient_flow(
     ValueError, ArithmeticError
         As in :func:`gradient_descent`.
     """
-    eta_v, eta_A = _positive("eta_v", eta_v), _positive("eta_A", eta_A)
+    eta_v = float(real("eta_v", eta_v, above=0))
+    eta_A = float(real("eta_A", eta_A, above=0))
     time = np.asarray(time, dtype=float)
     ascending = time.ndim == 1 and time.size > 0 and (np.diff(time) > 0).all()
     if not ascending or time[0] < 0 or not np.isfinite(time[-1]):

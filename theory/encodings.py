@@ -18,7 +18,7 @@ set (:func:`hard_attention_error`): Pr(Σ s_m^p ≤ −C^p) over the L − 1 ran
 from __future__ import annotations
 
 from fractions import Fraction
-from numbers import Integral, Rational
+from numbers import Rational
 from typing import Any
 
 import flint
@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from theory.distribution import set_law
-from theory.partition import Partition
+from theory.inputs import integer, refuse
+from theory.partition import Partition, as_permutation
 from theory.setting import Number, Setting
 
 __all__ = [
@@ -66,11 +67,12 @@ def set_derangement(partition: Partition, shift: int = 1) -> NDArray[np.intp]:
     [2 3 4 5 0 1]
     """
     L, _ = _sets_of_one_size(partition)
-    if not isinstance(shift, Integral) or isinstance(shift, bool) or shift % L == 0:
-        raise ValueError(f"shift = {shift!r}: shift must be an integer, no multiple of L = {L}")
+    shift = integer("shift", shift)
+    if shift % L == 0:
+        refuse("shift", shift, f"no multiple of L = {L}")
     images = np.empty(partition.D, dtype=np.intp)
     for index, members in enumerate(partition.sets):
-        images[list(members)] = partition.sets[(index + int(shift)) % L]
+        images[list(members)] = partition.sets[(index + shift) % L]
     return images
 
 
@@ -95,7 +97,8 @@ def derange(A: ArrayLike, permutation: ArrayLike, diagonal: Any = None) -> NDArr
     [[3 6]
      [5 3]]
     """
-    moved = np.asarray(A)[np.asarray(permutation)]
+    A = np.asarray(A)
+    moved = A[as_permutation("permutation", permutation, len(A))]
     if diagonal is None:
         return moved
     return moved + (diagonal - np.diagonal(moved))[:, None]
@@ -143,8 +146,9 @@ def encodings(gram: ArrayLike, d: int) -> NDArray[np.float64]:
     the matrix is not positive definite.
     """
     G = np.asarray(gram, dtype=np.float64)
+    d = integer("d", d)
     if d < len(G):
-        raise ValueError(f"d = {d}: d must be at least D = {len(G)}")
+        refuse("d", d, f"at least D = {len(G)}")
     try:
         factor = np.linalg.cholesky(G)
     except np.linalg.LinAlgError:
@@ -196,7 +200,7 @@ def hard_attention_error(setting: Setting) -> Number:
     # The value s^p of a set stands at s^p + C^p, so a total of −C^p or less at `last` or before.
     places = [s**setting.p + top for s in law.value.tolist()]
     last = (times - 1) * top
-    if not isinstance(setting.q, Rational):
+    if isinstance(setting.q, float):
         power = np.ones(1)
         for _ in range(times):
             longer = np.zeros(len(power) + 2 * top)

@@ -15,10 +15,11 @@ In: L, C, b.  Out: these moments by quadrature, and the velocity of γ − ρ th
 from __future__ import annotations
 
 from functools import lru_cache
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from theory.inputs import integer
 
 __all__ = ["SetMoments", "critical_b", "cubic_moments", "drive_bracket", "set_drive", "set_moments"]
 
@@ -49,12 +50,6 @@ def cubic_moments(D: Any, kappa: Any) -> tuple[Any, Any, Any]:
     covariance = 3 * linear * D + 6 * D * ((1 + kappa) ** 3 + (D - 1) * kappa**3)
     of_G = linear**2 * D + 6 * D * (variance**3 + (D - 1) * (variance - 1) ** 3)
     return covariance, of_G, 15 * D
-
-
-def _check(L: object, C: object = 1, *, least_L: int = 2) -> None:
-    for name, value, least in (("L", L, least_L), ("C", C, 1)):
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-            raise ValueError(f"{name} = {value!r}: {name} must be an integer >= {least}")
 
 
 @lru_cache(maxsize=1)
@@ -91,7 +86,7 @@ def set_moments(L: int) -> SetMoments:
     >>> round(set_moments(2).h3 * np.pi**0.5, 12), round(set_moments(2).h21 * np.pi**0.5, 12)
     (-0.5, -0.5)
     """
-    _check(L)
+    L = integer("L", L, least=2)
     _, f0, f1, f2, f3 = _transforms()
     step = 2 / np.pi * _STEP
     return SetMoments(
@@ -126,7 +121,7 @@ def set_drive(L: int, C: int, b: float, kappa: float, tau: float = 1.0) -> float
     >>> set_drive(9, 4, b=19.0, kappa=0.1) > 0 > set_drive(9, 4, b=0.6, kappa=0.1)
     True
     """
-    _check(L, C)
+    L, C = integer("L", L, least=2), integer("C", C, least=1)
     bracket = drive_bracket(set_moments(L), L, C, b)
     return float(3 * kappa**3 * b / (2 * tau * C**1.5) * bracket)
 
@@ -141,6 +136,6 @@ def critical_b(L: int, C: int) -> float:
     >>> round(critical_b(10**6, 5), 3)  # tends to 2C/5
     2.0
     """
-    _check(L, C, least_L=3)
+    L, C = integer("L", L, least=3), integer("C", C, least=1)
     moments = set_moments(L)
     return -drive_bracket(moments, L, C, 0.0) / (moments.h3 - moments.h21)

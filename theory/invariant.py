@@ -22,6 +22,7 @@ from fractions import Fraction
 from itertools import combinations
 from typing import Any, NamedTuple
 
+from theory.inputs import integer
 from theory.model import enumerate_samples
 from theory.partition import Partition
 
@@ -98,6 +99,7 @@ def all_partitions(L: int, C: int) -> Iterator[Partition]:
     >>> len(list(all_partitions(3, 2)))
     15
     """
+    L, C = integer("L", L, least=1), integer("C", C, least=1)
 
     def split(free: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], ...]]:
         if not free:

@@ -24,6 +24,7 @@ from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from theory.inputs import integer
 from theory.statements import STATEMENTS
 from theory.statements.statement import Check, Finding, Statement, Verdict
 
@@ -229,8 +230,7 @@ def run_ledger(
     >>> [(entry.statement.id, entry.status) for entry in run_ledger(only="lem-shift")]
     [('def-vit', 'DEFINED'), ('lem-shift', 'PROVED')]
     """
-    if jobs < 1:
-        raise ValueError(f"jobs = {jobs!r}: jobs must be an integer >= 1")
+    jobs = integer("jobs", jobs, least=1)
     statements = list(statements)
     chosen = {s.id for s in statements} if only is None else _ancestors(statements, only)
     ordered = [s for s in in_order(statements) if s.id in chosen]

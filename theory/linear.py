@@ -15,15 +15,16 @@ given weights over all monotone, or over all, φ.  Exact rationals where q and t
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from fractions import Fraction
-from numbers import Rational
 from typing import Any
 
 import numpy as np
 
 from theory.distribution import f_star
+from theory.inputs import integer, real
 from theory.invariant import LabelMass
 from theory.model import enumerate_samples
 from theory.partition import Partition
@@ -42,7 +43,18 @@ __all__ = [
 
 
 def _exact_or_float(q: Number) -> Fraction | float:
-    return Fraction(q) if isinstance(q, Rational) else float(q)
+    rate = real("q", q, least=0, most=1)
+    return rate if isinstance(rate, float) else Fraction(rate)
+
+
+def _in_common_units(numbers: Sequence[Number]) -> tuple[list[int], int]:
+    """Integers k and a unit u with k/u the numbers, floats as the rationals that they are.
+
+    Sums of integers do not depend on their order: rounding neither splits a tie nor makes one.
+    """
+    exact = [Fraction(real("weight", number)) for number in numbers]
+    unit = math.lcm(*(number.denominator for number in exact))
+    return [int(number * unit) for number in exact], unit
 
 
 def window_probabilities(q: Number, n: int) -> list[Any]:
@@ -64,7 +76,7 @@ def window_probabilities(q: Number, n: int) -> list[Any]:
     >>> print(*window_probabilities(1, 5))
     1 1/2 1/2 3/8 3/8 5/16
     """
-    rate = _exact_or_float(q)
+    rate, n = _exact_or_float(q), integer("n", n, least=0)
     if isinstance(rate, Fraction):
         a, unit = rate.numerator, 2 * rate.denominator
         step: Any = np.array([a, unit - 2 * a, a], dtype=object)
@@ -91,11 +103,11 @@ def monotone_bound(setting: Setting) -> Any:
     return (1 - total / Fraction(setting.L)) / 2
 
 
-def _sum_law(coefficients: Sequence[Any], q: Any) -> dict[Any, Any]:
+def _sum_law(coefficients: Sequence[int], q: Fraction | float) -> dict[int, Any]:
     """Law of Σ c_j δ_j for independent features δ_j."""
-    law: dict[Any, Any] = {0: 1 + 0 * q}
+    law: dict[int, Any] = {0: 1 + 0 * q}
     for c in coefficients:
-        longer: dict[Any, Any] = defaultdict(int)
+        longer: dict[int, Any] = defaultdict(int)
         for u, probability in law.items():
             for step, weight in ((c, q / 2), (-c, q / 2), (0, 1 - q)):
                 if weight:
@@ -114,36 +126,39 @@ def largest_window(coefficients: Sequence[Number], q: Number, width: Number) -> 
     >>> print(largest_window([1, 1, 1], 1, 2), largest_window([1, 2, 4], 1, 2))
     3/8 1/8
     """
-    law = _sum_law(coefficients, _exact_or_float(q))
-    return max(sum(p for u, p in law.items() if t <= u < t + width) for t in law)
+    (*whole, length), _ = _in_common_units([*coefficients, real("width", width, above=0)])
+    law = _sum_law(whole, _exact_or_float(q))
+    return max(sum(p for u, p in law.items() if t <= u < t + length) for t in law)
 
 
-def linear_law(weights: Sequence[Number], partition: Partition, q: Number) -> dict[Any, LabelMass]:
-    """Joint law of U = Σ_j c_j x_j and the label.
+def linear_law(
+    weights: Sequence[Number], partition: Partition, q: Number
+) -> dict[Fraction, LabelMass]:
+    """Joint law of U = Σ_j c_j x_j and the label, by the exact values of U.
 
     Parameters
     ----------
     weights : sequence of int, Fraction or float, length D
-        c_j = ⟨w_j, w*⟩.
+        c_j = ⟨w_j, w*⟩; a float is the rational that it is, so that equal sums stay one value.
     partition : Partition
     q : Fraction, int or float
 
     Raises
     ------
     ValueError
-        If there are not D weights.
+        If there are not D weights, or one is not a finite number.
     """
     if len(weights) != partition.D:
         raise ValueError(f"{len(weights)} weights: weights must be {partition.D}, one for a patch")
-    rate = _exact_or_float(q)
-    mass: dict[Any, list[Any]] = defaultdict(lambda: [0 * rate, 0 * rate])
+    rate, (whole, unit) = _exact_or_float(q), _in_common_units(weights)
+    mass: dict[int, list[Any]] = defaultdict(lambda: [0 * rate, 0 * rate])
     for members in partition.sets:
-        signal = sum(weights[j] for j in members)
-        others = [weights[j] for j in range(partition.D) if j not in members]
+        signal = sum(whole[j] for j in members)
+        others = [whole[j] for j in range(partition.D) if j not in members]
         for u, probability in _sum_law(others, rate).items():
             mass[u + signal][0] += probability / (2 * partition.L)
             mass[u - signal][1] += probability / (2 * partition.L)
-    return {u: LabelMass(*pair) for u, pair in mass.items()}
+    return {Fraction(u, unit): LabelMass(*pair) for u, pair in mass.items()}
 
 
 def monotone_error(weights: Sequence[Number], partition: Partition, q: Number) -> Any:

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from itertools import product
-from numbers import Rational
+from numbers import Real
 from typing import Any
 
 import sympy as sp
 
+from theory.inputs import integer, real
 from theory.partition import Partition
 
 __all__ = ["Sample", "SimplifiedViT", "enumerate_samples", "polynomial_activation"]
@@ -80,6 +81,11 @@ class SimplifiedViT:
     d: int
     activation: Callable[[Any], Any]
     tau: sp.Expr = field(default_factory=lambda: sp.Symbol("tau", positive=True))
+
+    def __post_init__(self) -> None:
+        for name in ("D", "d"):
+            value = integer(f"SimplifiedViT.{name}", getattr(self, name), least=1)
+            object.__setattr__(self, name, value)
 
     @cached_property
     def weights(self) -> sp.ImmutableMatrix:
@@ -166,7 +172,9 @@ def enumerate_samples(partition: Partition, q: Any) -> Iterator[Sample]:
     >>> sum(sample.probability for sample in samples)
     Fraction(1, 1)
     """
-    q = Fraction(q) if isinstance(q, Rational) else q
+    if isinstance(q, Real):
+        q = real("q", q, least=0, most=1)
+        q = Fraction(q) if isinstance(q, int) else q
     for signal, members in enumerate(partition.sets):
         free = [j for j in range(partition.D) if j not in members]
         for spurious in product((1, -1, 0), repeat=len(free)):

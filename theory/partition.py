@@ -21,7 +21,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from sympy.combinatorics import Permutation
 
+from theory.inputs import integer
+
 __all__ = [
+    "as_permutation",
     "Partition",
     "association_score",
     "grid_shift_generators",
@@ -34,12 +37,14 @@ __all__ = [
 ]
 
 
-def _check_positive(name: str, value: object) -> None:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} = {value!r}: {name} must be an integer >= 1")
+def as_permutation(name: str, permutation: Permutation | ArrayLike, D: int) -> NDArray[np.intp]:
+    """The images of 0, …, D − 1 as an array; ``ValueError`` if it is no permutation of them.
 
-
-def _as_permutation(name: str, permutation: Permutation | ArrayLike, D: int) -> NDArray[np.intp]:
+    Examples
+    --------
+    >>> print(as_permutation("g", [2, 0, 1], D=3))
+    [2 0 1]
+    """
     images = permutation.array_form if isinstance(permutation, Permutation) else permutation
     images = np.asarray(images)
     if (
@@ -76,20 +81,21 @@ class Partition:
     labels: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        labels = tuple(self.labels) if isinstance(self.labels, Iterable) else ()
-        integers = all(isinstance(k, Integral) and not isinstance(k, bool) for k in labels)
-        if not labels or not integers or set(labels) != set(range(len(set(labels)))):
+        try:
+            labels = tuple(integer("label", k) for k in self.labels)
+        except (TypeError, ValueError):  # not iterable, or something else than an integer in it
+            labels = ()
+        if not labels or set(labels) != set(range(len(set(labels)))):
             raise ValueError(
                 f"Partition.labels = {self.labels!r}: labels must be integers that use each of "
                 "0..L-1 for some L >= 1"
             )
-        object.__setattr__(self, "labels", tuple(int(k) for k in labels))
+        object.__setattr__(self, "labels", labels)
 
     @classmethod
     def contiguous(cls, L: int, C: int) -> Partition:
         """L sets of C consecutive patches: patch i belongs to set i // C."""
-        _check_positive("L", L)
-        _check_positive("C", C)
+        L, C = integer("L", L, least=1), integer("C", C, least=1)
         return cls(tuple(i // C for i in range(L * C)))
 
     @classmethod
@@ -103,9 +109,8 @@ class Partition:
         """
         partition = cls.contiguous(L, C)
         if isinstance(permutation, Integral):
-            if isinstance(permutation, bool) or permutation < 0:
-                raise ValueError(f"permutation = {permutation!r}: a seed must be an integer >= 0")
-            permutation = np.random.default_rng(int(permutation)).permutation(partition.D)
+            seed = integer("permutation", permutation, least=0)
+            permutation = np.random.default_rng(seed).permutation(partition.D)
         return partition.relabelled(permutation)
 
     @property
@@ -126,6 +131,22 @@ class Partition:
             raise ValueError(f"sets of sizes {sorted(sizes)} have no common size C")
         return sizes.pop()
 
+    def require(self, L: int, C: int) -> None:
+        """``ValueError`` unless these are L sets of C patches.
+
+        Examples
+        --------
+        >>> Partition.contiguous(3, 2).require(L=2, C=3)
+        Traceback (most recent call last):
+            ...
+        ValueError: partition has sets of sizes [2, 2, 2]: it must have L = 2 sets of C = 3 patches
+        """
+        sizes = np.bincount(self.labels).tolist()
+        if sizes != [C] * L:
+            raise ValueError(
+                f"partition has sets of sizes {sizes}: it must have L = {L} sets of C = {C} patches"
+            )
+
     @property
     def sets(self) -> tuple[tuple[int, ...], ...]:
         """The sets by index, each as its patches in increasing order."""
@@ -143,7 +164,7 @@ class Partition:
     def relabelled(self, permutation: Permutation | ArrayLike) -> Partition:
         """The image of the partition: patch ``permutation[i]`` takes the set of patch i."""
         labels = np.empty(self.D, dtype=int)
-        labels[_as_permutation("permutation", permutation, self.D)] = self.labels
+        labels[as_permutation("permutation", permutation, self.D)] = self.labels
         return Partition(tuple(labels))
 
     def generators(self) -> list[Permutation]:
@@ -186,8 +207,7 @@ def product_generators(L: int, C: int) -> list[Permutation]:
     The group is smaller than S_C ≀ S_L and has four orbitals where L, C >= 2: same patch, same row,
     same column, neither.
     """
-    _check_positive("L", L)
-    _check_positive("C", C)
+    L, C = integer("L", L, least=1), integer("C", C, least=1)
     grid = np.arange(L * C).reshape(L, C)
     moves = [grid[order] for order in _swap_and_cycle(L)]
     moves += [grid[:, order] for order in _swap_and_cycle(C)]
@@ -200,8 +220,7 @@ def grid_shift_generators(height: int, width: int) -> list[Permutation]:
     The orbitals are the displacements between patches on the torus: height * width of them, all
     of the same size, which is the symmetry of a convolution.
     """
-    _check_positive("height", height)
-    _check_positive("width", width)
+    height, width = integer("height", height, least=1), integer("width", width, least=1)
     grid = np.arange(height * width).reshape(height, width)
     return [Permutation(np.roll(grid, -1, axis=axis).ravel().tolist()) for axis in (0, 1)]
 
@@ -244,7 +263,7 @@ def orbitals(generators: Iterable[Permutation | ArrayLike]) -> NDArray[np.intp]:
         raise ValueError("generators = []: at least one permutation is needed, to know D")
     first = generators[0]
     D = first.size if isinstance(first, Permutation) else np.size(first)
-    moves = [_as_permutation("generator", g, D) for g in generators]
+    moves = [as_permutation("generator", g, D) for g in generators]
     targets = np.concatenate([(g[:, None] * D + g[None, :]).ravel() for g in moves])
     sources = np.tile(np.arange(D * D), len(moves))
     graph = coo_array((np.ones(len(targets), dtype=bool), (sources, targets)), shape=(D * D,) * 2)
@@ -272,11 +291,6 @@ def _as_logits(A: ArrayLike, D: int | None = None) -> NDArray[np.float64]:
         i, j = np.argwhere(~np.isfinite(matrix))[0]
         raise ValueError(f"A[{i}, {j}] = {matrix[i, j]}: entries of A must be finite")
     return matrix
-
-
-def _check_rank(C: int, D: int) -> None:
-    if not isinstance(C, Integral) or isinstance(C, bool) or not 1 <= C <= D:
-        raise ValueError(f"C = {C!r}: C must be an integer from 1 to D = {D}")
 
 
 def top_c(A: ArrayLike, C: int) -> NDArray[np.intp]:
@@ -307,14 +321,14 @@ def top_c(A: ArrayLike, C: int) -> NDArray[np.intp]:
      [0 1]]
     """
     matrix = _as_logits(A)
-    _check_rank(C, len(matrix))
+    C = integer("C", C, least=1, most=len(matrix))
     return np.sort(np.argsort(-matrix, axis=1, kind="stable")[:, :C], axis=1)
 
 
 def top_c_is_unique(A: ArrayLike, C: int) -> NDArray[np.bool_]:
     """Whether Top_C of each row is one set, shape (D,): no tie between ranks C and C + 1."""
     matrix = _as_logits(A)
-    _check_rank(C, len(matrix))
+    C = integer("C", C, least=1, most=len(matrix))
     descending = np.pad(-np.sort(-matrix, axis=1), ((0, 0), (0, 1)), constant_values=-np.inf)
     return descending[:, C - 1] > descending[:, C]
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from theory.concentration import chi_radius, event_count, gap_at
 from theory.dynamics import Trajectory
 from theory.image_law import gradient_law
+from theory.inputs import integer, real
 from theory.partition import Partition
 from theory.reduction import attention_levels
 from theory.setting import Coefficients, Setting
@@ -177,6 +178,8 @@ def path_bound(
     >>> bool(0 < 50 * many.A[1] < few.A[1]), float(few.A[0])
     (True, 0.0)
     """
+    N, d = integer("N", N, least=1), integer("d", d, least=1)
+    failure = float(real("failure", failure, above=0, below=1))
     setting, steps = path.setting, len(path) - 1
     D = setting.D
     noise_std = 1 / math.sqrt(d) if noise_std is None else float(noise_std)
@@ -256,6 +259,7 @@ def small_start_bound(
     >>> round(ten.alpha / one.alpha)
     100
     """
+    partition.require(setting.L, setting.C)
     D, p, nu, q = setting.D, setting.p, float(setting.nu), float(setting.q)
     logits = np.asarray(A, dtype=np.float64) / float(setting.temperature)
     S = np.exp(logits - logits.max(axis=1, keepdims=True))

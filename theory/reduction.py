@@ -339,6 +339,8 @@ def weights_of(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The weights (A, v) that a state stands for: A of shape (D, D), v of shape (d,).
 
+    ``ValueError`` unless the partition has the L sets of C patches of the setting.
+
     Examples
     --------
     >>> from theory.partition import Partition
@@ -348,12 +350,17 @@ def weights_of(
     >>> A[0].tolist(), v.tolist()
     ([3.0, 1.0, -1.0, -1.0], [0.0, 0.5])
     """
-    labels = np.asarray(partition.labels)
-    if labels.size != setting.D:
-        raise ValueError(f"partition has {labels.size} patches: setting.D is {setting.D}")
-    A = np.where(labels[:, None] == labels, float(state.gamma), float(state.rho))
+    partition.require(setting.L, setting.C)
+    A = np.where(partition.same_set, float(state.gamma), float(state.rho))
     np.fill_diagonal(A, float(setting.sigma_A))
-    return A, float(state.alpha) * np.asarray(w_star, dtype=float)
+    return A, float(state.alpha) * _vector("w_star", w_star)
+
+
+def _vector(name: str, value: np.ndarray) -> np.ndarray:
+    vector = np.asarray(value, dtype=float)
+    if vector.ndim != 1:
+        raise ValueError(f"{name} of shape {vector.shape}: {name} must be a vector (d,)")
+    return vector
 
 
 def coefficients_of(
@@ -362,10 +369,17 @@ def coefficients_of(
     """The state nearest to weights (A, v): means of A over ordered pairs, and v·w*.
 
     On the invariant subspace this inverts :func:`weights_of`; with C = 1 no pair lies inside a set
-    and γ is returned as 0.
+    and γ is returned as 0.  ``ValueError`` if a shape does not fit, or there is one set only.
     """
-    labels = np.asarray(partition.labels)
-    same = labels[:, None] == labels
-    inside = same & ~np.eye(labels.size, dtype=bool)
+    A, v, w_star = np.asarray(A, dtype=float), _vector("v", v), _vector("w_star", w_star)
+    D = partition.D
+    if A.shape != (D, D):
+        raise ValueError(f"A of shape {A.shape}: A must have shape ({D}, {D}), as the partition")
+    if v.shape != w_star.shape:
+        raise ValueError(f"v of shape {v.shape}: v must have the shape {w_star.shape} of w_star")
+    if partition.L < 2:
+        raise ValueError("partition has one set: it must have two, or no pair lies across sets")
+    same = partition.same_set
+    inside = same & ~np.eye(D, dtype=bool)
     gamma = float(A[inside].mean()) if inside.any() else 0.0
-    return Coefficients(float(np.dot(v, w_star)), gamma, float(A[~same].mean()))
+    return Coefficients(float(v @ w_star), gamma, float(A[~same].mean()))

@@ -24,6 +24,7 @@ from typing import Any
 import flint
 import sympy as sp
 
+from theory.inputs import integer
 from theory.model import Sample, SimplifiedViT, enumerate_samples, polynomial_activation
 from theory.partition import Partition
 from theory.reduction import SYMBOLS, pair_counts, set_derivatives, set_output
@@ -188,6 +189,7 @@ def prove_reduction(
     output = set_output() if output is None else output
     derivatives = set_derivatives() if derivatives is None else derivatives
     counts = pair_counts() if counts is None else counts
+    L, C, p = (integer(name, value, least=1) for name, value in (("L", L), ("C", C), ("p", p)))
     check = _Checker()
     partition = Partition.contiguous(L, C)
     full = _full_code(partition, p, check)

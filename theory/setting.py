@@ -3,40 +3,20 @@
 A :class:`Setting` fixes the data law (Assumption 1 of the paper: ``L`` sets of ``C`` patches,
 spurious rate ``q``) and the model (activation ``x**p + nu*x``, fixed diagonal ``sigma_A``, softmax
 temperature).  :class:`Coefficients` holds (α, γ, ρ), for the state and for its gradient alike.
-This is the only module that checks parameters: whatever holds a ``Setting`` holds a valid one.
+Parameters are checked and cast here (:mod:`theory.inputs`): whatever holds a ``Setting`` holds a
+valid one, of Python's own numbers.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from fractions import Fraction
-from numbers import Integral, Real
-from typing import Any, NoReturn
+from typing import Any
 
 import flint
 
+from theory.inputs import Number, integer, real, refuse
+
 __all__ = ["Coefficients", "Number", "Setting"]
-
-# What a parameter may be; a Fraction keeps the law of the data exact.
-Number = int | float | Fraction
-
-
-def _reject(owner: str, field: str, value: object, allowed: str) -> NoReturn:
-    raise ValueError(f"{owner}.{field} = {value!r}: {field} must be {allowed}")
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def _is_finite_real(value: object) -> bool:
-    if not isinstance(value, Real) or isinstance(value, bool):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer or a fraction beyond the range of float64
-        return False
 
 
 @dataclass(frozen=True)
@@ -49,7 +29,8 @@ class Setting:
         Number of hidden sets (``L >= 2``) and patches in each (``C >= 1``).
     q : real
         Probability that a patch outside the signal set carries a feature, +w* and −w* with
-        probability q/2 each (0 ≤ q ≤ 1).  A ``fractions.Fraction`` keeps the law exact.
+        probability q/2 each (0 ≤ q ≤ 1).  A ``fractions.Fraction`` keeps the law exact; reals are
+        cast by :func:`theory.inputs.real`, which says what else is taken.
     p : int
         Degree of the activation ``x**p + nu*x``, odd and at least 3.
     nu : real
@@ -84,20 +65,17 @@ class Setting:
     temperature: Number = 1
 
     def __post_init__(self) -> None:
-        if not _is_integer(self.L) or self.L < 2:
-            _reject("Setting", "L", self.L, "an integer >= 2")
-        if not _is_integer(self.C) or self.C < 1:
-            _reject("Setting", "C", self.C, "an integer >= 1")
-        if not _is_finite_real(self.q) or not 0 <= self.q <= 1:
-            _reject("Setting", "q", self.q, "a number with 0 <= q <= 1")
-        if not _is_integer(self.p) or self.p < 3 or self.p % 2 == 0:
-            _reject("Setting", "p", self.p, "an odd integer >= 3")
-        if not _is_finite_real(self.nu) or self.nu < 0:
-            _reject("Setting", "nu", self.nu, "a finite number >= 0")
-        if not _is_finite_real(self.sigma_A):
-            _reject("Setting", "sigma_A", self.sigma_A, "a finite number")
-        if not _is_finite_real(self.temperature) or self.temperature <= 0:
-            _reject("Setting", "temperature", self.temperature, "a finite number > 0")
+        exact = {
+            "L": integer("Setting.L", self.L, least=2),
+            "C": integer("Setting.C", self.C, least=1),
+            "q": real("Setting.q", self.q, least=0, most=1),
+            "p": integer("Setting.p", self.p, least=3, odd=True),
+            "nu": real("Setting.nu", self.nu, least=0),
+            "sigma_A": real("Setting.sigma_A", self.sigma_A),
+            "temperature": real("Setting.temperature", self.temperature, above=0),
+        }
+        for field, value in exact.items():
+            object.__setattr__(self, field, value)
 
     @property
     def D(self) -> int:
@@ -142,7 +120,8 @@ class Coefficients:
 
     def __post_init__(self) -> None:
         for field in ("alpha", "gamma", "rho"):
-            value = getattr(self, field)
-            finite = value.is_finite() if isinstance(value, flint.arb) else _is_finite_real(value)
-            if not finite:
-                _reject("Coefficients", field, value, "a finite number")
+            name, value = f"Coefficients.{field}", getattr(self, field)
+            if not isinstance(value, flint.arb):
+                object.__setattr__(self, field, real(name, value))
+            elif not value.is_finite():
+                refuse(name, value, "a finite number")

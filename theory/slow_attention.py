@@ -19,6 +19,7 @@ import numpy as np
 from theory.dynamics import Trajectory
 from theory.equal_logits import plateau_at_equal_logits
 from theory.expectation import Expectation
+from theory.inputs import integer, real
 from theory.population import expectation
 from theory.setting import Coefficients, Setting
 
@@ -105,9 +106,8 @@ def slow_attention(
     >>> bool(slow_attention(finding, method="enumeration").margin[-1] >= 2)
     True
     """
-    for name, value in (("step", step), ("stop", stop)):
-        if not value > 0:
-            raise ValueError(f"{name} = {value!r}: {name} must be > 0")
+    step, stop = float(real("step", step, above=0)), float(real("stop", stop, above=0))
+    steps = integer("steps", steps, least=0)
     logits, time = np.zeros(2), 0.0
     # Any slope < 0 will do to begin with: secants correct it.
     alpha, slope = plateau_at_equal_logits(setting), -1.0

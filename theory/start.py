@@ -22,6 +22,7 @@ import sympy as sp
 from sympy.functions.combinatorial.numbers import stirling
 from sympy.polys.rings import PolyElement, PolyRing
 
+from theory.inputs import integer
 from theory.reduction import SYMBOLS, pair_counts, set_derivatives
 
 __all__ = ["EXCESS", "start_rates"]
@@ -88,6 +89,7 @@ def start_rates(p: int = 3) -> dict[sp.Symbol, sp.Expr]:
     >>> rates[s.gamma].subs(at), rates[s.rho].subs(at)
     (-69768/390625, -659718/390625)
     """
+    p = integer("p", p, least=1, odd=True)
     s = SYMBOLS
     Z = s.D + EXCESS
     own, other = (1 + EXCESS) * _inverse_Z, _inverse_Z

@@ -19,7 +19,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
-from numbers import Integral, Rational
 from typing import Any
 
 import flint
@@ -27,6 +26,7 @@ import numpy as np
 from scipy.stats import binom
 
 from theory.distribution import invariant_error
+from theory.inputs import integer
 from theory.setting import Setting
 
 __all__ = [
@@ -35,12 +35,6 @@ __all__ = [
     "box_bound",
     "empty_boxes",
 ]
-
-
-def _check_count(name: str, value: object, least: int) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} = {value!r}: {name} must be an integer >= {least}")
-    return int(value)
 
 
 def averaging_bound(setting: Setting, N: int) -> float:
@@ -52,7 +46,7 @@ def averaging_bound(setting: Setting, N: int) -> float:
     >>> round(averaging_bound(setting, 50), 4)
     0.0065
     """
-    N = _check_count("N", N, 1)
+    N = integer("N", N, least=1)
     C = setting.C
     return math.exp(-N * C * C / (8 * (float(setting.q) * setting.n + C / 6)))
 
@@ -67,14 +61,14 @@ def averaging_failure(setting: Setting, N: int) -> Fraction | float:
     >>> print(averaging_failure(Setting(L=2, C=2, q=Fraction(1, 2), p=3, nu=0, sigma_A=1), 1))
     5/16
     """
-    N = _check_count("N", N, 1)
+    N = integer("N", N, least=1)
     features, least = N * setting.n, (N * setting.C + 1) // 2  # failure: N R̄ ≤ −least
     q = setting.q
-    if not isinstance(q, Rational):
+    if isinstance(q, float):
         nonzero = np.arange(features + 1)
         # Of k nonzero features, k − j are −1 and j are +1: the sum is 2j − k.
         below = binom.cdf((nonzero - least) // 2, nonzero, 0.5)
-        return float(binom.pmf(nonzero, features, float(q)) @ below)
+        return float(binom.pmf(nonzero, features, q) @ below)
     side, unit = q.numerator, 2 * q.denominator
     power = flint.fmpz_poly([side, unit - 2 * side, side]) ** features
     # The sum k stands at the power k + features.
@@ -89,7 +83,7 @@ def empty_boxes(L: int, N: int) -> list[Fraction]:
     >>> print(*empty_boxes(3, 2))
     0 2/3 1/3 0
     """
-    L, N = _check_count("L", L, 1), _check_count("N", N, 0)
+    L, N = integer("L", L, least=1), integer("N", N, least=0)
     ways = [0] * L + [1]
     for _ in range(N):
         # A throw fills one of the k empty boxes, or hits one of the L − k others.
