@@ -20,6 +20,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from theory.inputs import integer
 from theory.partition import Partition, association_score, margin, orbitals
 
 __all__ = [
@@ -106,6 +107,7 @@ def chance_association(L: int, C: int) -> float:
     >>> round(chance_association(9, 4), 4)
     0.3143
     """
+    L, C = integer("L", L, least=1), integer("C", C, least=1)
     return (1 + (C - 1) ** 2 / (L * C - 1)) / C
 
 

@@ -25,6 +25,7 @@ from numerics.networks import dataset_accuracy, parameter_count
 from numerics.positional import PositionalVisionTransformer
 from numerics.training import evenly
 from numerics.vision import build_vit
+from theory.inputs import integer
 
 __all__ = [
     "ATTENTIONS",
@@ -184,8 +185,8 @@ def compare(
         raise ValueError(
             f"compare.attention = {attention!r}: attention must be one of {', '.join(ATTENTIONS)}"
         )
-    if recorded < 2:
-        raise ValueError(f"compare.recorded = {recorded}: recorded must be an integer >= 2")
+    seed = integer("compare.seed", seed, least=0)
+    recorded = integer("compare.recorded", recorded, least=2)
     model = build_vit(
         data.side,
         recipe.patch,

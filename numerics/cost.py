@@ -19,6 +19,7 @@ from dataclasses import dataclass, fields
 from timm.models.vision_transformer import Block, VisionTransformer
 
 from numerics.networks import parameter_count
+from theory.inputs import integer
 
 __all__ = ["KINDS", "Shape", "flops", "shape_of", "traffic"]
 
@@ -96,16 +97,12 @@ class Shape:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            _check_count("Shape", field.name, getattr(self, field.name))
+            value = integer(f"Shape.{field.name}", getattr(self, field.name), least=1)
+            object.__setattr__(self, field.name, value)
         if self.patches > self.N:
             raise ValueError(
                 f"Shape.patches = {self.patches}: patches must be at most N = {self.N}"
             )
-
-
-def _check_count(owner: str, name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{owner}.{name} = {value!r}: {name} must be an integer >= 1")
 
 
 def _check_kind(owner: str, kind: str) -> None:
@@ -190,7 +187,7 @@ def flops(kind: str, shape: Shape, batch: int, *, training: bool = False) -> int
     [2.51, 1.98]
     """
     _check_kind("flops", kind)
-    _check_count("flops", "batch", batch)
+    batch = integer("flops.batch", batch, least=1)
     s = shape
     sets = batch if kind == "full" else 1
     tokens = batch * s.N * (4 * s.C**2 + 4 * s.C * s.hidden + 2 * s.N * s.C)
@@ -245,8 +242,8 @@ def traffic(kind: str, shape: Shape, batch: int, size: int, *, training: bool = 
     True
     """
     _check_kind("traffic", kind)
-    _check_count("traffic", "batch", batch)
-    _check_count("traffic", "size", size)
+    batch = integer("traffic.batch", batch, least=1)
+    size = integer("traffic.size", size, least=1)
     s = shape
     operations = [*COMMON.values(), *OWN[kind].values()]
     moved = 0

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from theory.inputs import integer, real
 from theory.partition import Partition
 from theory.setting import Setting
 
@@ -60,6 +61,7 @@ def random_direction(d: int, generator: torch.Generator) -> Tensor:
     >>> round(float(w_star.norm()), 12)
     1.0
     """
+    d = integer("d", d, least=1)
     direction = torch.randn(d, generator=generator, device=generator.device, dtype=torch.float64)
     return direction / direction.norm()
 
@@ -130,20 +132,12 @@ class StructuredData:
     dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
-        counts = torch.bincount(torch.tensor(self.partition.labels)).tolist()
-        if counts != [self.setting.C] * self.setting.L:
-            raise ValueError(
-                f"StructuredData.partition has sets of sizes {counts}: partition must have "
-                f"L = {self.setting.L} sets of C = {self.setting.C} patches, as the setting has"
-            )
+        self.partition.require(self.setting.L, self.setting.C)
         w_star = unit_vector(self.w_star, self.dtype, owner="StructuredData")
         noise_std = 1.0 / math.sqrt(len(w_star)) if self.noise_std is None else self.noise_std
-        if not (math.isfinite(noise_std) and noise_std >= 0):
-            raise ValueError(
-                f"StructuredData.noise_std = {noise_std!r}: noise_std must be a finite number >= 0"
-            )
+        noise_std = float(real("StructuredData.noise_std", noise_std, least=0))
         object.__setattr__(self, "w_star", w_star)
-        object.__setattr__(self, "noise_std", float(noise_std))
+        object.__setattr__(self, "noise_std", noise_std)
 
     @property
     def d(self) -> int:
@@ -167,8 +161,7 @@ class StructuredData:
         ValueError
             If ``N`` is not a positive integer.
         """
-        if isinstance(N, bool) or not isinstance(N, int) or N < 1:
-            raise ValueError(f"sample.N = {N!r}: N must be an integer >= 1")
+        N = integer("sample.N", N, least=1)
         assert self.noise_std is not None  # the default is filled in at construction
         device, setting = generator.device, self.setting
         draw: dict[str, Any] = {"generator": generator, "device": device}

@@ -36,6 +36,7 @@ from torchvision import datasets as tv
 from numerics.data import StructuredData, random_direction
 from numerics.gaussian import GaussianConvolution
 from numerics.photos import PHOTOS, train_and_test
+from theory.inputs import integer
 from theory.partition import Partition
 from theory.setting import Setting
 
@@ -181,6 +182,7 @@ def as_patches(images: Tensor, patch: int) -> Tensor:
     True
     """
     N, channels, side, _ = images.shape
+    patch = integer("patch", patch, least=1)
     grid = side // patch
     if grid * patch != side:
         raise ValueError(f"patch = {patch}: patch must divide the side {side} of the images")
@@ -215,8 +217,7 @@ def shrink(splits: Splits, side: int) -> Splits:
     >>> shrink(load_dataset("digits"), 4).train[0][0].shape
     torch.Size([1, 4, 4])
     """
-    if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= splits.side:
-        raise ValueError(f"shrink.side = {side!r}: side must be an integer in 1..{splits.side}")
+    side = integer("shrink.side", side, least=1, most=splits.side)
     if side == splits.side:
         return splits
     parts = {}
@@ -391,8 +392,7 @@ def some_images(images: Dataset, count: int) -> Dataset:
     5
     """
     size = len(cast(Sized, images))
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= size:
-        raise ValueError(f"some_images.count = {count!r}: count must be an integer in 1..{size}")
+    count = integer("some_images.count", count, least=1, most=size)
     if isinstance(images, ImageSet):
         return ImageSet(images.pixels[:count], images.labels[:count], images.mean, images.std)
     if count == size:

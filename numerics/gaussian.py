@@ -14,13 +14,13 @@ made.  Out: patches X of shape (N, D, d) and labels y of shape (N,).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from numerics.data import Batch, unit_vector
+from theory.inputs import integer, real, refuse
 from theory.partition import Partition
 
 __all__ = ["GaussianConvolution"]
@@ -67,18 +67,13 @@ class GaussianConvolution:
     dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
-        C, k = self.partition.C, self.kernel
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1 or C % k:
-            raise ValueError(
-                f"GaussianConvolution.kernel = {k!r}: kernel must be an integer >= 1 "
-                f"that divides C = {C}"
-            )
-        if not (math.isfinite(self.std) and self.std > 0):
-            raise ValueError(
-                f"GaussianConvolution.std = {self.std!r}: std must be a finite number > 0"
-            )
+        kernel = integer("GaussianConvolution.kernel", self.kernel, least=1)
+        if self.partition.C % kernel:
+            refuse("GaussianConvolution.kernel", kernel, f"a divisor of C = {self.partition.C}")
+        std = float(real("GaussianConvolution.std", self.std, above=0))
         w_star = unit_vector(self.w_star, self.dtype, owner="GaussianConvolution")
-        object.__setattr__(self, "w_star", w_star)
+        for name, value in (("kernel", kernel), ("std", std), ("w_star", w_star)):
+            object.__setattr__(self, name, value)
 
     @property
     def d(self) -> int:
@@ -111,8 +106,7 @@ class GaussianConvolution:
         ValueError
             If ``N`` is not a positive integer.
         """
-        if isinstance(N, bool) or not isinstance(N, int) or N < 1:
-            raise ValueError(f"sample.N = {N!r}: N must be an integer >= 1")
+        N = integer("sample.N", N, least=1)
         shape = (N, self.partition.D, self.d)
         X = torch.randn(shape, generator=generator, device=generator.device, dtype=self.dtype)
         X *= self.std

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from numerics.attention import AttentionMatrix
+from theory.inputs import integer, real
 from theory.setting import Setting
 
 __all__ = ["SimplifiedViT", "error_rate", "logistic_loss", "polynomial_activation"]
@@ -28,6 +29,8 @@ def polynomial_activation(p: int, nu: float) -> Callable[[Tensor], Tensor]:
     >>> polynomial_activation(3, 0.5)(torch.tensor([2.0]))
     tensor([9.])
     """
+
+    p = integer("p", p, least=1)
 
     def activation(x: Tensor) -> Tensor:
         return x**p + nu * x
@@ -135,10 +138,8 @@ class SimplifiedViT(nn.Module):
         **options,
     ) -> Self:
         """Start at v and A (off the diagonal) Gaussian, independent, of standard deviation ω."""
-        if not 0 <= omega < float("inf"):
-            raise ValueError(
-                f"SimplifiedViT.realistic.omega = {omega!r}: omega must be a finite number >= 0"
-            )
+        d = integer("SimplifiedViT.realistic.d", d, least=1)
+        omega = float(real("SimplifiedViT.realistic.omega", omega, least=0))
         draw: dict[str, Any] = {"generator": generator, "device": generator.device, "dtype": dtype}
         v = omega * torch.randn(d, **draw)
         A = omega * torch.randn(setting.D, setting.D, **draw)

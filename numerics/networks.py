@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from numerics.datasets import ImageSet, some_images
+from theory.inputs import integer
 
 __all__ = [
     "accuracy",
@@ -59,14 +60,11 @@ def build_cnn(
     >>> build_cnn(10, width=4)(torch.zeros(2, 1, 8, 8)).shape
     torch.Size([2, 10])
     """
-    for name, value, least in (
-        ("classes", classes, 2),
-        ("width", width, 1),
-        ("channels", channels, 1),
-        ("blocks", blocks, 1),
-    ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"build_cnn.{name} = {value!r}: {name} must be an integer >= {least}")
+    classes = integer("build_cnn.classes", classes, least=2)
+    width = integer("build_cnn.width", width, least=1)
+    channels = integer("build_cnn.channels", channels, least=1)
+    blocks = integer("build_cnn.blocks", blocks, least=1)
+    seed = integer("build_cnn.seed", seed, least=0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers: list[nn.Module] = [
@@ -106,6 +104,7 @@ def build_cnn_of_size(
     >>> parameter_count(model)
     109317
     """
+    parameters = integer("build_cnn_of_size.parameters", parameters, least=1)
     width, size = 1, parameter_count(build_cnn(classes, width=1, channels=channels, blocks=blocks))
     if size > 2 * parameters:
         raise ValueError(
@@ -185,7 +184,8 @@ def dataset_accuracy(
     0.75
     """
     held = len(images)  # type: ignore[arg-type]
-    count = held if limit is None else min(held, limit)
+    limit = held if limit is None else integer("dataset_accuracy.limit", limit)
+    count = min(held, limit)
     if count < 1:
         raise ValueError("dataset_accuracy.images is empty: at least one image is needed")
     images = some_images(images, count)

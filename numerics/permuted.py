@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from numerics.datasets import ImageSet
+from theory.inputs import integer
 
 __all__ = ["PatchPermutation"]
 
@@ -60,10 +61,8 @@ class PatchPermutation:
             raise ValueError(
                 f"PatchPermutation.order: order must hold each of 0 … {n - 1} once, as int64"
             )
-        if isinstance(self.patch, bool) or not isinstance(self.patch, int) or self.patch < 1:
-            raise ValueError(
-                f"PatchPermutation.patch = {self.patch!r}: patch must be an integer >= 1"
-            )
+        patch = integer("PatchPermutation.patch", self.patch, least=1)
+        object.__setattr__(self, "patch", patch)
 
     @classmethod
     def random(cls, grid: int, seed: int, *, patch: int = 1) -> PatchPermutation:
@@ -74,8 +73,8 @@ class PatchPermutation:
         >>> sorted(PatchPermutation.random(2, seed=0).order.tolist())
         [0, 1, 2, 3]
         """
-        if isinstance(grid, bool) or not isinstance(grid, int) or grid < 1:
-            raise ValueError(f"PatchPermutation.grid = {grid!r}: grid must be an integer >= 1")
+        grid = integer("PatchPermutation.grid", grid, least=1)
+        seed = integer("PatchPermutation.seed", seed, least=0)
         return cls(torch.randperm(grid**2, generator=torch.Generator().manual_seed(seed)), patch)
 
     @property

@@ -25,6 +25,8 @@ from skimage.color import rgb2gray
 from skimage.io import imread
 from skimage.util import img_as_float32
 
+from theory.inputs import integer
+
 __all__ = ["PHOTOS", "Crops", "Region", "bands", "load_photo", "train_and_test"]
 
 #: Photograph → the package that carries it, and the file inside that package.
@@ -140,10 +142,8 @@ def bands(photo: int, shape: tuple[int, int], crop: int, count: int) -> tuple[Re
     [(0, 45), (55, 100)]
     """
     height, width = shape
-    if crop < 1:
-        raise ValueError(f"crop = {crop}: crop must be an integer >= 1")
-    if count < 2:
-        raise ValueError(f"count = {count}: count must be an integer >= 2 (train and test)")
+    crop = integer("crop", crop, least=1)
+    count = integer("count", count, least=2)  # train and test
     span = (width - (count - 1) * crop) // count
     if span < crop or height < crop:
         raise ValueError(
@@ -184,7 +184,7 @@ class Crops:
         counts = np.bincount([region.photo for region in regions], minlength=len(photos))
         if len(set(counts.tolist())) != 1:
             raise ValueError(f"regions per photo = {counts.tolist()}: they must be equal")
-        self.crop = crop
+        self.crop = crop = integer("crop", crop, least=1)
         self.regions = tuple(regions)
         self.device = photos[0].device
         # All photographs lie end to end in one vector: a crop is then a table of indices, and a
@@ -220,6 +220,7 @@ class Crops:
         labels : torch.Tensor
             Shape (n,), the index of the photograph.
         """
+        n = integer("n", n, least=1)
         region = torch.randint(len(self.regions), (n,), generator=generator, device=self.device)
         u = torch.rand((2, n), generator=generator, device=self.device, dtype=torch.float64)
         top = (u[0] * self._rows[region]).long()

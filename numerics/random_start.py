@@ -14,7 +14,6 @@ In: a :class:`SweepConfig`, a seed, axes of values.  Out: numbers that JSON can 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -30,6 +29,7 @@ from numerics.data import StructuredData, random_direction
 from numerics.models import SimplifiedViT, error_rate
 from numerics.training import Batches, full_batch, train
 from theory.dynamics import Trajectory, gradient_descent
+from theory.inputs import integer, real
 from theory.partition import Partition, margin, top_c
 from theory.setting import Coefficients, Setting
 
@@ -88,11 +88,9 @@ def random_start(
     >>> start.model.v.norm().item(), start.batches().X.shape
     (0.0, torch.Size([5, 4, 3]))
     """
-    for name, omega in (("omega_v", omega_v), ("omega_A", omega_A)):
-        if not 0 <= omega < math.inf:
-            raise ValueError(
-                f"random_start.{name} = {omega!r}: {name} must be a finite number >= 0"
-            )
+    omega_v = float(real("random_start.omega_v", omega_v, least=0))
+    omega_A = float(real("random_start.omega_A", omega_A, least=0))
+    seed, d = integer("random_start.seed", seed, least=0), integer("random_start.d", d, least=1)
     generator = torch.Generator(device).manual_seed(seed)
     partition = Partition.scattered(setting.L, setting.C, seed)
     data = StructuredData(setting, partition, random_direction(d, generator))
@@ -240,8 +238,7 @@ def measure(config: SweepConfig, seed: int, *, device: str = "cpu") -> dict[str,
     >>> found["diverged"] is None, found["test_error"] <= 1
     (True, True)
     """
-    if config.fine < 1:
-        raise ValueError(f"SweepConfig.fine = {config.fine!r}: fine must be an integer >= 1")
+    fine = integer("SweepConfig.fine", config.fine, least=1)
     setting = config.setting()
     start = random_start(
         setting,
@@ -271,13 +268,13 @@ def measure(config: SweepConfig, seed: int, *, device: str = "cpu") -> dict[str,
         history = train(
             model,
             start.batches,
-            eta_v=config.eta_v / config.fine,
-            eta_A=config.eta_A / config.fine,
-            steps=config.steps * config.fine,
+            eta_v=config.eta_v / fine,
+            eta_A=config.eta_A / fine,
+            steps=config.steps * fine,
             observe=observe,
         )
     except ArithmeticError:
-        found["diverged"] = len(rows) / config.fine
+        found["diverged"] = len(rows) / fine
     found |= {"alpha_0": first["alpha"], "off_axis_0": first["off_axis"], "output_0": output_0}
 
     path = exact_path(
@@ -296,7 +293,7 @@ def measure(config: SweepConfig, seed: int, *, device: str = "cpu") -> dict[str,
     ended = found["diverged"] is None
     for name, column in (("time", "margin"), ("crossing", "alpha")):
         step = _first(np.array([row[column] for row in rows]) > 0)
-        found[name] = None if step is None else step / config.fine
+        found[name] = None if step is None else step / fine
     for name in ("margin", "association", "alpha", "gamma", "rho", "off_axis"):
         found[name] = rows[-1][name] if ended else None
     with torch.no_grad():

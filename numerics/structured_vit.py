@@ -11,8 +11,6 @@ In: a law.  Out: images and labels, a network, and numbers in [0, 1].
 
 from __future__ import annotations
 
-import math
-
 import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
@@ -20,6 +18,7 @@ from torch import Tensor, nn
 from numerics.data import Batch, StructuredData
 from numerics.positional import PositionalVisionTransformer
 from numerics.vision import encodings
+from theory.inputs import integer, real
 from theory.partition import Partition, association_score, margin
 
 __all__ = [
@@ -39,6 +38,7 @@ def patches_as_pixels(batch: Batch, L: int) -> tuple[Tensor, Tensor]:
     >>> images.shape, labels[0]
     (torch.Size([5, 4, 3, 2]), tensor(1))
     """
+    L = integer("L", L, least=1)
     return batch.X.transpose(1, 2).unflatten(2, (L, -1)), (batch.y > 0).long()
 
 
@@ -82,18 +82,13 @@ def build_structured_vit(
     >>> model(patches_as_pixels(data.sample(5, torch.Generator()), L=3)[0]).shape
     torch.Size([5, 2])
     """
-    for name, value in {"width": width, "depth": depth, "heads": heads}.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(
-                f"build_structured_vit.{name} = {value!r}: {name} must be an integer >= 1"
-            )
+    width = integer("build_structured_vit.width", width, least=1)
+    depth = integer("build_structured_vit.depth", depth, least=1)
+    heads = integer("build_structured_vit.heads", heads, least=1)
+    seed = integer("build_structured_vit.seed", seed, least=0)
+    encoding_std = float(real("build_structured_vit.encoding_std", encoding_std, above=0))
     if width % heads:
         raise ValueError(f"build_structured_vit.heads = {heads}: heads must divide width = {width}")
-    if not (math.isfinite(encoding_std) and encoding_std > 0):
-        raise ValueError(
-            f"build_structured_vit.encoding_std = {encoding_std}: encoding_std must be a finite "
-            "number > 0"
-        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = kind(

@@ -20,6 +20,7 @@ from rich.progress import Progress
 
 from numerics.data import Batch, Law
 from numerics.models import SimplifiedViT, logistic_loss
+from theory.inputs import integer, real
 
 __all__ = ["History", "evenly", "fresh_batches", "full_batch", "train"]
 
@@ -95,25 +96,28 @@ def evenly(steps: int, count: int) -> list[int]:
     >>> evenly(10, 4)
     [0, 3, 7, 10]
     """
+    steps, count = integer("steps", steps, least=0), integer("count", count, least=0)
     return np.unique(np.linspace(0, steps, count).round().astype(int)).tolist()
 
 
-def _checked_steps(
-    eta_v: float, eta_A: float, steps: int, record_at: Iterable[int] | None
-) -> set[int]:
-    """The steps to record, once every argument is known to be good."""
-    for name, eta in (("eta_v", eta_v), ("eta_A", eta_A)):
-        if not (math.isfinite(eta) and eta >= 0):
-            raise ValueError(f"train.{name} = {eta!r}: {name} must be a finite number >= 0")
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise ValueError(f"train.steps = {steps!r}: steps must be an integer >= 0")
-    if record_at is None:
-        return set(range(steps + 1))
-    record = set(record_at)
+def recorded_steps(owner: str, record_at: Iterable[int], steps: int) -> set[int]:
+    """The steps at which ``owner`` records, each in 0..``steps``.
+
+    Raises
+    ------
+    ValueError
+        Naming those that are not.
+
+    Examples
+    --------
+    >>> recorded_steps("train", np.arange(3), 2)
+    {0, 1, 2}
+    """
+    record = {integer(f"{owner}.record_at", step) for step in record_at}
     outside = sorted(step for step in record if not 0 <= step <= steps)
     if outside:
         raise ValueError(
-            f"train.record_at contains {outside}: recorded steps must lie in 0..{steps}"
+            f"{owner}.record_at contains {outside}: recorded steps must lie in 0..{steps}"
         )
     return record
 
@@ -174,7 +178,12 @@ def train(
     >>> history["loss"][20] < history["loss"][0]
     True
     """
-    record = _checked_steps(eta_v, eta_A, steps, record_at)
+    eta_v, eta_A = (
+        float(real(f"train.{name}", eta, least=0))
+        for name, eta in (("eta_v", eta_v), ("eta_A", eta_A))
+    )
+    steps = integer("train.steps", steps, least=0)
+    record = recorded_steps("train", range(steps + 1) if record_at is None else record_at, steps)
     optimizer = torch.optim.SGD(
         [{"params": [model.v], "lr": eta_v}, {"params": [model.A], "lr": eta_A}]
     )

@@ -23,6 +23,7 @@ from numerics.association import estimate
 from numerics.data import Batch, StructuredData, random_direction
 from numerics.models import SimplifiedViT, error_rate
 from numerics.training import train
+from theory.inputs import integer
 from theory.partition import Partition
 from theory.setting import Setting
 
@@ -61,8 +62,7 @@ def freeze_attention(setting: Setting, A: Tensor, d: int) -> SimplifiedViT:
     >>> freeze_attention(setting, torch.zeros(4, 4), d=3).attention()[0]
     tensor([0.2500, 0.2500, 0.2500, 0.2500])
     """
-    if isinstance(d, bool) or not isinstance(d, int) or d < 1:
-        raise ValueError(f"freeze_attention.d = {d!r}: d must be an integer >= 1")
+    d = integer("freeze_attention.d", d, least=1)
     model = SimplifiedViT(setting, A.new_zeros(d), A)
     model.A.requires_grad_(False)
     return model
@@ -212,6 +212,7 @@ def compare_attentions(
     >>> [len(tasks) for tasks in found["start"]]
     [2, 2, 2]
     """
+    draws = integer("compare_attentions.draws", draws, least=1)
     found: dict[str, list[list[Transfer]]] = {name: [] for name in models}
     for N in images:
         for tasks in found.values():

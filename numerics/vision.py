@@ -19,6 +19,8 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from theory.inputs import integer, real
+
 __all__ = [
     "SpatialStructure",
     "build_vit",
@@ -85,27 +87,22 @@ def build_vit(
     >>> model.pos_embed.shape
     torch.Size([1, 64, 64])
     """
-    sizes = {"crop": crop, "patch": patch, "width": width, "depth": depth, "heads": heads}
-    sizes["channels"] = channels
-    for name, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"build_vit.{name} = {value!r}: {name} must be an integer >= 1")
+    crop = integer("build_vit.crop", crop, least=1)
+    patch = integer("build_vit.patch", patch, least=1)
+    classes = integer("build_vit.classes", classes, least=2)
+    width = integer("build_vit.width", width, least=1)
+    depth = integer("build_vit.depth", depth, least=1)
+    heads = integer("build_vit.heads", heads, least=1)
+    channels = integer("build_vit.channels", channels, least=1)
+    seed = integer("build_vit.seed", seed, least=0)
+    encoding_std = float(real("build_vit.encoding_std", encoding_std, above=0))
+    mlp_ratio = float(real("build_vit.mlp_ratio", mlp_ratio, above=0))
     if crop % patch or crop == patch:
         raise ValueError(
             f"build_vit.patch = {patch}: patch must divide crop = {crop} and be smaller"
         )
     if width % heads:
         raise ValueError(f"build_vit.heads = {heads}: heads must divide width = {width}")
-    if classes < 2:
-        raise ValueError(f"build_vit.classes = {classes}: classes must be an integer >= 2")
-    if not (math.isfinite(encoding_std) and encoding_std > 0):
-        raise ValueError(
-            f"build_vit.encoding_std = {encoding_std}: encoding_std must be a finite number > 0"
-        )
-    if not (math.isfinite(mlp_ratio) and mlp_ratio > 0):
-        raise ValueError(
-            f"build_vit.mlp_ratio = {mlp_ratio}: mlp_ratio must be a finite number > 0"
-        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = kind(
@@ -172,7 +169,7 @@ def grid_distance(side: int) -> Tensor:
     >>> grid_distance(2)[0]
     tensor([0.0000, 1.0000, 1.0000, 1.4142], dtype=torch.float64)
     """
-    line = torch.arange(side, dtype=torch.float64)
+    line = torch.arange(integer("side", side, least=1), dtype=torch.float64)
     place = torch.cartesian_prod(line, line)
     return torch.linalg.vector_norm(place[:, None] - place[None], dim=-1)
 
@@ -238,6 +235,7 @@ def distance_bins(side: int) -> list[int]:
     >>> distance_bins(4)
     [1, 2, 3, 4]
     """
+    side = integer("side", side, least=1)
     return list(range(1, round(math.hypot(side - 1, side - 1)) + 1))
 
 
@@ -270,6 +268,7 @@ def shuffle_patches(images: Tensor, patch: int, generator: torch.Generator) -> T
     >>> sorted(shuffled.flatten().tolist()) == image.flatten().tolist()
     True
     """
+    patch = integer("patch", patch, least=1)
     columns = nn.functional.unfold(images, patch, stride=patch)
     n, pixels, P = columns.shape
     order = torch.rand((n, P), generator=generator, device=images.device).argsort(dim=1)

@@ -305,7 +305,7 @@ def test_pretraining_is_the_realistic_experiment():
     [
         ({"runs": 1}, r"runs = 1: runs must be >= 2"),
         ({"images": ()}, r"images = \(\)"),
-        ({"images": (4, 0)}, r"images = \(4, 0\)"),
+        ({"images": (4, 0)}, r"images = 0: images must be an integer >= 1"),
         ({"draws": 0}, r"draws = 0"),
     ],
 )

@@ -143,6 +143,57 @@ def test_a_linear_rule_can_beat_every_invariant_rule() -> None:
     assert found == Fraction(61, 768) < invariant_error(setting) == Fraction(69, 768)
 
 
+# --- floats are the rationals that they are ------------------------------------------------------
+
+floats = st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4, 0.7, -0.1]), min_size=6, max_size=6)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4, 5), (0, 3, 1, 4, 2, 5), (5, 0, 4, 1, 3, 2)])
+def test_rounding_splits_no_tie(order: tuple[int, ...]) -> None:
+    # Summed in floats, .3 + .3 + .4 depends on the order: 67/768 in the first.
+    row = [0.3, 0.3, 0.3, 0.4, 0.4, 0.4]
+    labels = (0, 0, 1, 1, 2, 2)
+    moved = Partition(tuple(labels[k] for k in order))
+    assert monotone_error([row[k] for k in order], moved, HALF) == Fraction(69, 768)
+
+
+@given(floats, rates, st.sampled_from([1e-30, 0.1, 0.3, 0.6]))
+def test_float_weights_are_exact_rationals(row: list[float], q: Fraction, width: float) -> None:
+    exact, sets = [Fraction(c) for c in row], Partition.contiguous(3, 2)
+    assert linear_law(row, sets, q) == linear_law(exact, sets, q)
+    for error in (monotone_error, any_rule_error):
+        assert error(row, sets, q) == error(exact, sets, q) == error(row[::-1], sets, q)
+    assert largest_window(row, q, width) == largest_window(exact, q, Fraction(width))
+    assert largest_window(row, q, width) == largest_window(sorted(row), q, width)
+
+
+@given(floats, st.data())
+def test_float_thresholds_are_those_of_listed_outcomes(
+    row: list[float], data: st.DataObject
+) -> None:
+    partition = Partition.scattered(2, 3, data.draw(st.permutations(range(6))))
+    samples = list(enumerate_samples(partition, HALF))
+    value = [
+        sum((Fraction(c) * x for c, x in zip(row, s.delta, strict=True)), Fraction(0))
+        for s in samples
+    ]
+    errors = [
+        sum(s.probability for u, s in zip(value, samples, strict=True) if (u >= t) != (s.y > 0))
+        for t in {*value, max(value) + 1}
+    ]
+    assert monotone_error(row, partition, HALF) == min(errors)
+
+
+@pytest.mark.parametrize("weight", [math.nan, math.inf, "1", True])
+def test_a_weight_that_is_no_finite_number_is_refused(weight: object) -> None:
+    with pytest.raises(ValueError, match="weight must be a finite number"):
+        monotone_error([weight, 1, 1, 1], Partition.contiguous(2, 2), HALF)
+    with pytest.raises(ValueError, match="weight must be a finite number"):
+        largest_window([1, weight], HALF, 1)
+    with pytest.raises(ValueError, match="width must be a finite number > 0"):
+        largest_window([1, 2], HALF, 0)
+
+
 # --- the literal wording --------------------------------------------------------------------------
 
 

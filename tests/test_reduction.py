@@ -407,7 +407,31 @@ def test_weights_follow_the_partition(state: tuple, data: st.DataObject) -> None
     assert (A[np.ix_(g, g)] == A).all()
 
 
-def test_weights_need_a_partition_of_the_same_patches() -> None:
-    setting = Setting(L=2, C=2, q=0.5, p=3, nu=0.0, sigma_A=1.0)
-    with pytest.raises(ValueError, match=r"partition has 6 patches: setting\.D is 4"):
-        weights_of(setting, Coefficients(0.1, 0.0, 0.0), Partition.contiguous(3, 2), np.ones(1))
+@pytest.mark.parametrize(
+    ("labels", "sizes"),
+    [((0, 0, 1, 1), "2, 2"), ((0, 0, 0, 1, 1, 1), "3, 3"), ((0, 0, 1, 1, 2, 1), "2, 3, 1")],
+)
+def test_weights_need_the_partition_of_the_setting(labels: tuple[int, ...], sizes: str) -> None:
+    # The second and third have the D = 6 patches of the setting, but not its sets.
+    setting = Setting(L=3, C=2, q=0.5, p=3, nu=0.0, sigma_A=1.0)
+    said = rf"sets of sizes \[{sizes}\]: partition must have L = 3 sets of C = 2 patches"
+    with pytest.raises(ValueError, match=said):
+        weights_of(setting, Coefficients(0.1, 0.0, 0.0), Partition(labels), np.ones(1))
+
+
+@pytest.mark.parametrize(
+    ("A", "v", "w_star", "labels", "said"),
+    [
+        ((3, 3), (2,), (2,), (0, 0, 1, 1), r"A of shape \(3, 3\): A must have shape \(4, 4\)"),
+        ((4,), (2,), (2,), (0, 0, 1, 1), r"A of shape \(4,\)"),
+        ((4, 4), (2,), (3,), (0, 0, 1, 1), r"v of shape \(2,\): v must have the shape \(3,\)"),
+        ((4, 4), (2, 1), (2,), (0, 0, 1, 1), r"v of shape \(2, 1\): v must be a vector"),
+        ((4, 4), (2,), (), (0, 0, 1, 1), r"w_star of shape \(\): w_star must be a vector"),
+        ((4, 4), (2,), (2,), (0, 0, 0, 0), "one set"),
+    ],
+)
+def test_coefficients_need_weights_of_one_shape(
+    A: tuple, v: tuple, w_star: tuple, labels: tuple, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        coefficients_of(np.ones(A), np.ones(v), Partition(labels), np.ones(w_star))

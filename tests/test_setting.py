@@ -25,7 +25,10 @@ NOT_INTEGERS = [*NOT_NUMBERS, 2.0, 3.5, Fraction(3)]
 BAD = {
     "L": ([*NOT_INTEGERS, 1, 0, -3], "an integer >= 2"),
     "C": ([*NOT_INTEGERS, 0, -1], "an integer >= 1"),
-    "q": ([*NOT_NUMBERS, -0.1, 1.1, Fraction(-1, 7), Fraction(8, 7)], "a finite number >= 0 and <= 1"),
+    "q": (
+        [*NOT_NUMBERS, -0.1, 1.1, Fraction(-1, 7), Fraction(8, 7)],
+        "a finite number >= 0 and <= 1",
+    ),
     "p": ([*NOT_INTEGERS, 2, 4, 1, -3, 0], "an odd integer >= 3"),
     "nu": ([*NOT_NUMBERS, -0.01, Fraction(-1, 9)], "a finite number >= 0"),
     "sigma_A": (NOT_NUMBERS, "a finite number"),

@@ -172,7 +172,7 @@ def enumerate_samples(partition: Partition, q: Any) -> Iterator[Sample]:
     >>> sum(sample.probability for sample in samples)
     Fraction(1, 1)
     """
-    if isinstance(q, Real):
+    if isinstance(q, Real) or not isinstance(q, sp.Expr):
         q = real("q", q, least=0, most=1)
         q = Fraction(q) if isinstance(q, int) else q
     for signal, members in enumerate(partition.sets):

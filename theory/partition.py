@@ -46,14 +46,14 @@ def as_permutation(name: str, permutation: Permutation | ArrayLike, D: int) -> N
     [2 0 1]
     """
     images = permutation.array_form if isinstance(permutation, Permutation) else permutation
-    images = np.asarray(images)
-    if (
-        images.shape != (D,)
-        or not np.issubdtype(images.dtype, np.integer)
-        or not np.array_equal(np.sort(images), np.arange(D))
-    ):
+    try:
+        # As objects: an array of numbers would take the True in [True, 0] for a 1.
+        whole = [integer("image", k) for k in np.asarray(images, dtype=object).tolist()]
+    except (TypeError, ValueError):  # not a list, or something else than an integer in it
+        whole = []
+    if sorted(whole) != list(range(D)):
         raise ValueError(f"{name} = {permutation!r}: {name} must be a permutation of 0..{D - 1}")
-    return images.astype(np.intp)
+    return np.array(whole, dtype=np.intp)
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,12 @@ class Partition:
         >>> Partition.contiguous(3, 2).require(L=2, C=3)
         Traceback (most recent call last):
             ...
-        ValueError: partition has sets of sizes [2, 2, 2]: it must have L = 2 sets of C = 3 patches
+        ValueError: sets of sizes [2, 2, 2]: partition must have L = 2 sets of C = 3 patches
         """
         sizes = np.bincount(self.labels).tolist()
         if sizes != [C] * L:
             raise ValueError(
-                f"partition has sets of sizes {sizes}: it must have L = {L} sets of C = {C} patches"
+                f"sets of sizes {sizes}: partition must have L = {L} sets of C = {C} patches"
             )
 
     @property

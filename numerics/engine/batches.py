@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from numerics.datasets import ImageSet
 from numerics.photos import Crops
+from theory.inputs import integer
 
 __all__ = ["Batches", "DatasetBatches", "crop_batches", "dataset_batches", "seed_of"]
 
@@ -47,7 +48,8 @@ def seed_of(use: str, *numbers: int) -> int:
     >>> len({seed_of("batch", 0, 1), seed_of("batch", 1, 0), seed_of("order", 0, 1)})
     3
     """
-    entropy = (USES.index(use), len(numbers), *numbers)
+    whole = [integer("number", number, least=0) for number in numbers]
+    entropy = (USES.index(use), len(whole), *whole)
     high, low = np.random.SeedSequence(entropy).generate_state(2, np.uint32).tolist()
     return (high << 31) ^ low
 
@@ -209,10 +211,10 @@ def dataset_batches(dataset: Dataset, batch: int, *, workers: int | None = None)
     >>> images.shape, labels.shape
     (torch.Size([64, 1, 8, 8]), torch.Size([64]))
     """
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise ValueError(f"dataset_batches.batch = {batch!r}: batch must be an integer >= 1")
+    batch = integer("dataset_batches.batch", batch, least=1)
     if not len(cast(Sized, dataset)):
         raise ValueError("dataset_batches.dataset has no images")
     if workers is None:
         workers = usual_workers()
+    workers = integer("dataset_batches.workers", workers, least=0)
     return DatasetBatches(dataset, batch, workers)

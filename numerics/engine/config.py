@@ -5,8 +5,9 @@ In: numbers.  Out: a frozen :class:`FitConfig`, or a ``ValueError`` that names t
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+
+from theory.inputs import integer, real
 
 __all__ = ["PRECISIONS", "FitConfig"]
 
@@ -88,15 +89,13 @@ class FitConfig:
         self._integers("seed", least=0)
         if self.checkpoint_every is not None:
             self._integers("checkpoint_every", least=1)
-        self._numbers("lr", allowed="a finite number > 0", low=0.0, open_below=True)
-        for name in ("weight_decay", "mixup", "cutmix"):
-            self._numbers(name, allowed="a finite number >= 0", low=0.0)
-        for name in ("warmup", "label_smoothing"):
-            self._numbers(name, allowed="a number in [0, 1)", low=0.0, below=1.0)
+        self._reals("lr", above=0)
+        self._reals("weight_decay", "mixup", "cutmix", least=0)
+        self._reals("warmup", "label_smoothing", least=0, below=1)
         if self.ema is not None:
-            self._numbers("ema", allowed="None or in (0, 1)", low=0.0, open_below=True, below=1.0)
+            self._reals("ema", above=0, below=1)
         if self.clip is not None:
-            self._numbers("clip", allowed="None or a finite number > 0", low=0.0, open_below=True)
+            self._reals("clip", above=0)
         if self.batch % self.accumulate:
             raise ValueError(
                 f"FitConfig.accumulate = {self.accumulate}: accumulate must divide "
@@ -110,27 +109,13 @@ class FitConfig:
 
     def _integers(self, *names: str, least: int) -> None:
         for name in names:
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(
-                    f"FitConfig.{name} = {value!r}: {name} must be an integer >= {least}"
-                )
+            value = integer(f"FitConfig.{name}", getattr(self, name), least=least)
+            object.__setattr__(self, name, value)
 
-    def _numbers(
-        self,
-        name: str,
-        *,
-        allowed: str,
-        low: float,
-        open_below: bool = False,
-        below: float = math.inf,
-    ) -> None:
-        value = getattr(self, name)
-        number = not isinstance(value, bool) and isinstance(value, (int, float))
-        if not number or not low <= value < below or (open_below and value == low):
-            raise ValueError(f"FitConfig.{name} = {value!r}: {name} must be {allowed}")
-        # A scalar of numpy is a float too, but a checkpoint that holds one is not read as data.
-        object.__setattr__(self, name, float(value))
+    def _reals(self, *names: str, **bounds: float) -> None:
+        for name in names:
+            value = real(f"FitConfig.{name}", getattr(self, name), **bounds)
+            object.__setattr__(self, name, float(value))
 
     @property
     def warmup_steps(self) -> int:

@@ -30,7 +30,7 @@ from numerics.engine.config import FitConfig
 from numerics.engine.metrics import MetricsFile, progress_bar
 from numerics.engine.step import Run, global_generators, launch
 from numerics.files import remove_leftovers
-from numerics.training import History
+from numerics.training import History, recorded_steps
 
 __all__ = ["fit"]
 
@@ -170,12 +170,7 @@ def fit(
     >>> history.steps, history["loss"][1] < history["loss"][0]
     ([0, 100], True)
     """
-    record = sorted({int(step) for step in record_at})
-    outside = [step for step in record if not 0 <= step <= config.steps]
-    if outside:
-        raise ValueError(
-            f"fit.record_at contains {outside}: recorded steps must lie in 0..{config.steps}"
-        )
+    record = sorted(recorded_steps("fit", record_at, config.steps))
     folder = None if directory is None else Path(directory)
     fabric = fabric or launch(device, precision=config.precision)
     if fabric.strategy.precision.precision != config.precision:

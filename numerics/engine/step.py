@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from numerics.engine.batches import Batches, DatasetBatches, seed_of
 from numerics.engine.config import FitConfig
+from theory.inputs import integer
 
 __all__ = ["launch"]
 
@@ -61,9 +62,8 @@ def launch(
     numbered = [place.index] if place.index is not None and place.type != "cpu" else devices
     if isinstance(numbered, list) and devices != 1:
         raise ValueError(f"launch.devices = {devices!r}: devices must be 1 on the one {place}")
-    for name, value in (("devices", devices), ("machines", machines)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"launch.{name} = {value!r}: {name} must be an integer >= 1")
+    devices = integer("launch.devices", devices, least=1)
+    machines = integer("launch.machines", machines, least=1)
     try:
         fabric = Fabric(
             accelerator=place.type,

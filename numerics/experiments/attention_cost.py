@@ -26,6 +26,7 @@ import numerics.positional  # noqa: F401 - registers the models
 from numerics.association import estimate
 from numerics.cost import KINDS, flops, shape_of, traffic
 from numerics.meter import RATES, device_rates, peak_memory, seconds
+from theory.inputs import integer
 
 __all__ = ["LIGHT", "Config", "fixed", "run", "table"]
 
@@ -69,9 +70,8 @@ class Config:
                     f"Config.{field} = {value!r}: {field} must be one or more of {', '.join(known)}"
                 )
         for field in ("batch", "cuda_batch", "repeats"):
-            value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"Config.{field} = {value!r}: {field} must be an integer >= 1")
+            value = integer(f"Config.{field}", getattr(self, field), least=1)
+            object.__setattr__(self, field, value)
 
 
 LIGHT = Config(

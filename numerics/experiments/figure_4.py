@@ -38,6 +38,7 @@ from numerics.transfer import (
     summarize,
 )
 from numerics.vision import cosine_similarity, encodings, rounded
+from theory.inputs import integer
 from theory.partition import Partition
 
 __all__ = ["ATTENTIONS", "LIGHT", "VITS", "Config", "run"]
@@ -109,8 +110,10 @@ class Config:
         for name in ("images", "draws"):
             value = getattr(self, name)
             numbers = value if isinstance(value, tuple) else (value,)
-            if not numbers or min(numbers) < 1:
-                raise ValueError(f"figure-4.{name} = {value!r}: {name} must be >= 1")
+            if not numbers:
+                raise ValueError(f"figure-4.{name} = (): {name} must hold at least one number")
+            for number in numbers:
+                integer(f"figure-4.{name}", number, least=1)
 
 
 LIGHT = Config(
