@@ -83,7 +83,9 @@ def test_bad_labels_are_refused(labels: object) -> None:
         Partition(labels)
 
 
-@pytest.mark.parametrize("permutation", [[0, 1, 2], [0, 1, 2, 2], [1, 2, 3, 4], [0.0, 1, 2, 3], [3, 2, 0, True]])
+@pytest.mark.parametrize(
+    "permutation", [[0, 1, 2], [0, 1, 2, 2], [1, 2, 3, 4], [0.0, 1, 2, 3], [3, 2, 0, True]]
+)
 def test_a_bad_permutation_is_refused(permutation: list) -> None:
     with pytest.raises(ValueError, match=r"permutation = .*must be a permutation of 0\.\.3"):
         Partition.scattered(2, 2, permutation)

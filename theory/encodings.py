@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from theory.distribution import set_law
-from theory.inputs import integer, refuse
+from theory.inputs import Number, integer, refuse
 from theory.partition import Partition, as_permutation
-from theory.setting import Number, Setting
+from theory.setting import Setting
 
 __all__ = [
     "derange",

@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 
 from theory.distribution import f_star
-from theory.inputs import integer, real
+from theory.inputs import Number, integer, real
 from theory.invariant import LabelMass
 from theory.model import enumerate_samples
 from theory.partition import Partition
-from theory.setting import Number, Setting
+from theory.setting import Setting
 
 __all__ = [
     "any_rule_error",

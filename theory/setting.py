@@ -16,7 +16,7 @@ import flint
 
 from theory.inputs import Number, integer, real, refuse
 
-__all__ = ["Coefficients", "Number", "Setting"]
+__all__ = ["Coefficients", "Setting"]
 
 
 @dataclass(frozen=True)
