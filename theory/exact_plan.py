@@ -10,7 +10,7 @@ would not hold.  In: a setting and a state.  Out: a :class:`TotalPlan` for each 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 from flint import arb
 
@@ -214,7 +214,7 @@ def exact_plan(setting: Setting, state: Coefficients, *, digits: float) -> dict[
     >>> sorted(exact_plan(setting, Coefficients(0.1, 0.0, 0.0), digits=40.0))
     [-2, -1, 0, 1, 2]
     """
-    plan: Any = quadrature_plan(setting, state, digits=digits)
+    plan = quadrature_plan(setting, state, digits=digits)
     return {
         int(spurious): _Boundary(plan, index, setting.L - 1, digits).total()
         for index, spurious in enumerate(plan.samples.spurious)
