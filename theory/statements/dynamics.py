@@ -145,7 +145,8 @@ def _row(name: str) -> Check:
 @certified("the balls of the rows failure and success, whose settings differ in σ_A alone")
 def one_task_two_ends() -> Margins:
     failure, success = (TABLE[name] for name in ("failure", "success"))
-    alike = replace(failure, setting=replace(failure.setting, sigma_A=success.setting.sigma_A))
+    stronger = replace(failure.setting, sigma_A=success.setting.sigma_A)
+    alike = replace(failure, setting=stronger, digits=success.digits)
     if alike != success:
         raise ValueError("the two runs differ in more than their diagonal")
     for name in ("failure", "success"):
