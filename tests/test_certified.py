@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import ast
+import inspect
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
 from fractions import Fraction
 
 import flint
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import coefficients, rational_settings
 
 import theory.certified as certified
+import theory.exact_plan as exact_plan
+import theory.reduction as reduction
 from theory.certified import CertifiedExpectation, ball, certified_expectation
 from theory.enumeration import expectation_by_enumeration
 from theory.expectation import Expectation
@@ -46,6 +52,130 @@ def assert_holds(balls: CertifiedExpectation, floats: Expectation) -> None:
             components(balls), components(floats), allowed(floats), strict=True
         ):
             assert x.overlaps(flint.arb(value, error + 1e-300)), (x, value, error)
+
+
+# Set sums ±3 occur: tilts are multiplied by them.
+SMALLEST = Setting(L=2, C=4, q=Fraction(1, 2), p=3, nu=1, sigma_A=1)
+AT = Coefficients(Fraction(1, 8), 0, 0)
+# By enumeration with 160 bits, and what came of products rounded to float64.
+TRUE_LOSS = Fraction("0.03059076254194966137121443285140373"), Fraction("1e-35")
+FALSE_LOSS = Fraction("0.030590762541949663386921"), Fraction("1e-24")
+
+
+def around(middle: Fraction, radius: Fraction) -> flint.arb:
+    return flint.arb(ball(middle), ball(radius))
+
+
+def test_sets_of_more_than_two():
+    loss = certified_expectation(SMALLEST, AT).loss
+    with flint.ctx.workprec(200):
+        assert loss.contains(around(*TRUE_LOSS))
+        assert not loss.overlaps(around(*FALSE_LOSS))
+
+
+def test_a_rounded_product_would_be_noticed(monkeypatch):
+    def rounded(self, at):
+        return [
+            p * (float(at.tilt) * s - at.theta * f[0]).exp()
+            for p, s, f in zip(self.probability, self.sums, self.terms, strict=True)
+        ]
+
+    monkeypatch.setattr(certified._Total, "_weights", rounded)
+    loss = certified_expectation(SMALLEST, AT).loss
+    with flint.ctx.workprec(200):
+        assert not loss.overlaps(around(*TRUE_LOSS))
+        assert loss.overlaps(around(*FALSE_LOSS))
+
+
+def inside(value: object) -> Iterator[object]:
+    """All that a nested dataclass holds."""
+    if is_dataclass(value):
+        for field in fields(value):
+            yield from inside(getattr(value, field.name))
+    else:
+        yield value
+
+
+def test_no_float_crosses_the_boundary():
+    floats = Coefficients(*map(float, (AT.alpha, AT.gamma, AT.rho)))
+    plans = exact_plan.exact_plan(SMALLEST, floats, digits=60.0)
+    kinds = {type(x) for plan in plans.values() for x in inside(plan)}
+    assert any(plan.line for plan in plans.values())
+    assert kinds <= {flint.arb, int, type(None)}
+    # As dyadic numbers, not through decimals or a lower precision.
+    assert all(x.is_exact() for plan in plans.values() for x in inside(plan)
+               if isinstance(x, flint.arb))  # fmt: skip
+
+
+POINT = exact_plan.Point(flint.arb(1) / 2, flint.arb(0))
+ZERO = exact_plan.Point(flint.arb(0), flint.arb(0))
+ONE = exact_plan.Point(flint.arb(1), flint.arb(0))
+CIRCLE = exact_plan.Circle(POINT, 5, flint.arb(-1), flint.arb(1))
+LINE = exact_plan.Line(CIRCLE, ZERO, ONE, None, None, flint.arb(20), 9)
+TOTAL = exact_plan.TotalPlan(POINT, LINE)
+
+
+@pytest.mark.parametrize(
+    ("made", "field"),
+    [(x, field.name) for x in (POINT, CIRCLE, LINE, TOTAL) for field in fields(x)],
+)
+def test_what_is_not_exact_is_refused(made, field):
+    wrong = [0.5, np.float64(0.5), np.float32(0.5), 0.5j, np.int64(1), True, Fraction(1, 2), "1"]
+    for value in (*wrong, *([] if isinstance(getattr(made, field), int) else [1])):
+        name = f"{type(made).__name__}.{field}"
+        with pytest.raises(TypeError, match=name):
+            replace(made, **{field: value})
+
+
+@pytest.mark.parametrize(
+    ("made", "changes", "message"),
+    [
+        (CIRCLE, {"window": 0}, "window must be positive"),
+        (CIRCLE, {"inward": flint.arb(1)}, "inward must be < 0"),
+        (CIRCLE, {"outward": flint.arb(0)}, "outward > 0"),
+        (LINE, {"period": flint.arb(0)}, "period and nodes must be positive"),
+        (LINE, {"nodes": 0}, "period and nodes must be positive"),
+        (LINE, {"below": POINT}, "between its points"),
+        (LINE, {"above": ZERO}, "between its points"),
+        (LINE, {"below": replace(ZERO, theta=flint.arb(-1))}, "below must be"),
+        (LINE, {"at_zero": CIRCLE}, "pole 0 is elsewhere"),
+        (LINE, {"above": replace(ONE, theta=flint.arb(2))}, "above must be"),
+        (TOTAL, {"least": replace(ONE, theta=flint.arb(2))}, "least must be in"),
+        (TOTAL, {"least": replace(ONE, theta=flint.arb("nan"))}, "least must be in"),
+    ],
+)
+def test_choices_without_a_bound_are_refused(made, changes, message):
+    with pytest.raises(ValueError, match=message):
+        replace(made, **changes)
+
+
+def test_a_float_product_of_the_plan_is_refused(monkeypatch):
+    def rounded(self, abscissa):
+        return exact_plan.Point(flint.arb(0), 3 * float(self.plan.bounds.tilt[abscissa, 0]))
+
+    monkeypatch.setattr(exact_plan._Boundary, "point", rounded)
+    with pytest.raises(TypeError, match="Point.tilt"):
+        certified_expectation(SMALLEST, AT)
+
+
+def test_generated_formulas_hold_no_number_but_integers():
+    """With balls in, the printed code must not divide integers: 1/3 would be a float."""
+    for generated in ("_generated_terms", "_generated_levels", "_generated_pair_counts"):
+        tree = ast.parse(inspect.getsource(getattr(reduction, generated)()))
+        assert all(
+            type(node.value) is int for node in ast.walk(tree) if isinstance(node, ast.Constant)
+        )
+        for node in ast.walk(tree):
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+                names = {x.id for x in ast.walk(node.right) if isinstance(x, ast.Name)}
+                # The sum of the three exponentials, which are balls.
+                assert names >= {"a", "g", "r"}
+
+
+@pytest.mark.parametrize("value", [True, 1j, np.float32(0.5), None, np.array(1)])
+def test_only_exact_numbers_become_balls(value):
+    with pytest.raises(TypeError, match="neither an exact number nor a ball"):
+        ball(value)
 
 
 @settings(max_examples=40)
@@ -150,17 +280,17 @@ PROBLEMS = [
 
 def spoil(monkeypatch, spoilt: str) -> None:
     if spoilt == "window":
-        honest = certified.window_size
+        honest = exact_plan.window_size
 
         def smaller(*args):
             window, *shifts = honest(*args)
             return max(3, window // 2), *shifts
 
-        monkeypatch.setattr(certified, "window_size", smaller)
+        monkeypatch.setattr(exact_plan, "window_size", smaller)
     else:
-        plan = certified.quadrature_plan
+        plan = exact_plan.quadrature_plan
         monkeypatch.setattr(
-            certified, "quadrature_plan", lambda *a, **k: SPOILT[spoilt](plan(*a, **k))
+            exact_plan, "quadrature_plan", lambda *a, **k: SPOILT[spoilt](plan(*a, **k))
         )
 
 
@@ -180,7 +310,7 @@ def test_a_spoilt_plan_widens_the_balls_and_they_stay_true(monkeypatch, spoilt, 
     [
         ("period", ["_left", "_right"]),
         ("nodes", ["_cut"]),
-        ("totals", ["_whole"]),
+        ("totals", ["bounds"]),
         ("window", ["_aliases"]),
     ],
 )
@@ -189,9 +319,10 @@ def test_a_remainder_left_out_is_noticed(monkeypatch, spoilt, remainders):
     truths = [components(certified_expectation(*problem)) for problem in PROBLEMS]
     spoil(monkeypatch, spoilt)
     for remainder in remainders:
-        honest = getattr(certified._Evaluation, remainder)
+        owner = certified._Total if remainder == "bounds" else certified._Evaluation
+        honest = getattr(owner, remainder)
         monkeypatch.setattr(
-            certified._Evaluation,
+            owner,
             remainder,
             lambda self, *a, honest=honest: [0 * x for x in honest(self, *a)],
         )

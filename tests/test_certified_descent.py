@@ -6,13 +6,17 @@ import json
 from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
 import pytest
+from flint import arb, ctx
 
+import theory.certified_descent as descent
 from theory.certificates import TABLE, certificate, path_of
 from theory.certified_descent import (
     Certificate,
     certify_descent,
     check_step,
+    decimal_above,
     read_certificate,
     write_certificate,
 )
@@ -65,6 +69,109 @@ def test_a_narrowed_ball_is_not_proved(short):
     assert not check_step(corrupted, 1)
 
 
+def decimals(low: Fraction, high: Fraction) -> list[str]:
+    """Midpoint and radius of exactly this interval, whose ends are dyadic."""
+    return [f"{(low + high) / 2}", f"{(high - low) / 2}"]
+
+
+@pytest.mark.parametrize("step", [0, 2, 4])
+def test_an_image_must_lie_in_the_stored_decimals_to_the_last_unit(short, step):
+    """Boxes that end where the image ends, and a hair short of it: a fraction 10⁻¹² of the radius.
+
+    What the next step starts from is wider than the decimals by the rounding of its midpoint; the
+    image lies in that, which proves nothing.
+    """
+    with ctx.workprec(descent._bits(short.digits[step])):
+        moved, found = descent._image(
+            *(SETTING, short.state(step), Fraction(1, 100), Fraction(2), short.digits[step]),
+        )
+    for number, x in enumerate([found.loss] if step == short.steps else moved):
+        middle, radius = descent._fraction(x.mid()), descent._fraction(x.rad())
+        hair = radius / 10**12
+        for low, high, inside in (
+            (middle - radius, middle + radius, True),
+            (middle - radius + hair, middle + radius, False),
+            (middle - radius, middle + radius - hair, False),
+            (middle - radius + hair, middle + radius + hair, False),
+        ):
+            pair = decimals(low, high)
+            if step == short.steps:
+                tight = replace(short, loss=pair)
+            else:
+                states = json.loads(json.dumps(short.states))
+                states[step + 1][number] = pair
+                tight = replace(short, states=states)
+            assert check_step(tight, step) is inside
+
+
+@pytest.mark.parametrize("digits", [30.0, 300.0, 900.0])
+def test_the_next_step_starts_from_all_of_the_stored_interval(digits):
+    """At any precision, and for radii below every float."""
+    pair = ["1/3", f"1/{10 ** int(digits / 2.4)}"]
+    low, high = descent._ends(pair)
+    for precision in (20, 53, descent._bits(digits)):
+        with ctx.workprec(precision):
+            ball = descent._enclosure(pair)
+            middle, radius = descent._fraction(ball.mid()), descent._fraction(ball.rad())
+            assert middle - radius <= low < high <= middle + radius
+            assert descent._inside(ball, descent._decimals(ball))
+
+
+def test_the_margin_holds_the_lesser_of_both(short):
+    """γ = 0.3000001 ± 0.01 has its midpoint above σ_A = 0.3, and may be 0.291."""
+    setting = short.setting | {"sigma_A": "3/10"}
+    last = [["1", "0"], ["0.3000001", "0.01"], ["0", "0"]]
+    near = replace(short, setting=setting, states=[*short.states[:-1], last])
+    assert near.margin().contains(0.291)
+    assert near.margin().lower() < 0.2901
+    assert near.margin().upper() < 0.3001
+    # Of one patch in a set no γ is asked.
+    alone = replace(near, setting=setting | {"C": "1"})
+    assert alone.margin().contains(arb(3) / 10)
+    assert alone.margin().rad() < 1e-15
+
+
+def test_the_error_bound_is_above_the_whole_ball(short):
+    wide = replace(short, loss=["0.3", "0.1"])
+    bound = wide.error_bound()
+    assert bound.is_exact()
+    assert bound * arb(2).log() >= arb(2) / 5 - 1e-15
+    assert Fraction(decimal_above(bound, 6)) == Fraction("0.577079")
+    assert float(decimal_above(bound, 6)) > bound
+
+
+@pytest.mark.parametrize("step", [-1, 5, True, 1.0, np.int64(1)])
+def test_steps_that_there_are_not_are_refused(short, step):
+    with pytest.raises(ValueError, match="step must be an integer from 0 to 4"):
+        check_step(short, step)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"eta_v": 0.01}, "eta_v = 0.01: eta_v must be an int, a Fraction or a string"),
+        ({"eta_A": True}, "eta_A = True"),
+        ({"eta_A": np.int64(2)}, "eta_A must be an int, a Fraction or a string"),
+        ({"eta_A": "nan"}, "eta_A must be a rational number"),
+        ({"digits": [50.0]}, "there must be as many"),
+        ({"digits": [50.0] * 4 + [float("inf")]}, "digits must be finite floats > 0"),
+        ({"loss": ["0.1", "-1e-9"]}, "negative radius"),
+        ({"loss": ["0.1"]}, "must be a midpoint and a radius"),
+        ({"loss": ["0.1", 1e-9]}, "must be a midpoint and a radius, both strings"),
+        ({"states": [[["1", "0"]]] * 5}, "must hold α, γ and ρ"),
+    ],
+)
+def test_what_is_no_certificate_is_refused(short, change, message):
+    with pytest.raises(ValueError, match=message):
+        replace(short, **change)
+
+
+@pytest.mark.parametrize("L", [2.5, True, "5/2", np.int64(3)])
+def test_a_setting_is_not_rounded(short, L):
+    with pytest.raises(ValueError, match=r"L must be"):
+        replace(short, setting=short.setting | {"L": L})
+
+
 def test_a_lower_loss_is_not_proved(short):
     middle, radius = short.loss
     digits, exponent = middle.split("e")
@@ -83,6 +190,8 @@ def test_floats_are_refused():
         )
     with pytest.raises(ValueError, match="eta_v = 0.01"):
         certify_descent(SETTING, START, eta_v=0.01, eta_A=2, steps=1, digits=40.0)
+    with pytest.raises(ValueError, match="steps = -1: steps must be an integer >= 0"):
+        certify_descent(SETTING, START, eta_v="1/100", eta_A=2, steps=-1, digits=40.0)
 
 
 def test_too_few_digits_are_refused():

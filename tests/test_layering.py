@@ -29,7 +29,10 @@ ROOMS = {
         ["invariant", "linear", "encodings", "transfer", "gaussian"],
         ["reduction", "reduction_proof"],
         ["start", "equal_logits"],
-        ["population", "expectation", "enumeration", "quadrature", "quadrature_plan", "certified"],
+        [
+            *("population", "expectation", "enumeration", "quadrature", "quadrature_plan"),
+            *("exact_plan", "certified"),
+        ],
         ["dynamics", "certified_descent", "slow_attention"],
         ["image_law", "concentration", "perturbation"],
         ["certificates"],

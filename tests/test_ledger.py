@@ -26,6 +26,8 @@ from book._ext import ledger_pages
 from theory import ledger
 from theory.__main__ import app
 from theory.certificates import certificate
+from theory.certificates.proof import all_steps
+from theory.certified_descent import Certificate
 from theory.ledger import LedgerError, in_order, passed, run_ledger
 from theory.partition import Partition
 from theory.reduction import SYMBOLS, pair_counts
@@ -314,24 +316,34 @@ def test_a_wrong_formula_is_rejected(
     assert not passed([entry])
 
 
-def test_a_certificate_that_fails_its_check_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_is_proved_by_all_of_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     (statement,) = (s for s in STATEMENTS if s.id == "thm-certified")
     assert [c.scope.split(":")[0] for c in statement.checks] == list(dynamics.TABLE)
-    row = statement.checks[list(dynamics.TABLE).index("12-patches")]
-    assert row().verdict is Verdict.PROVED
-    stored = dynamics.certificate("12-patches")
-    middle, radius = stored.loss
-    moved = [*stored.states[:-1], [["100", "1e-9"], *stored.states[-1][1:]]]
-    for false in (
-        replace(stored, loss=["1" + middle.lstrip("-"), radius]),
-        replace(stored, loss=["1e-9", "1e-20"]),  # a bound that would be good news
-        replace(stored, states=moved),
+    rows = dict(zip(dynamics.TABLE, statement.checks, strict=True))
+    stored = {name: certificate(name) for name in rows}
+
+    def proved(certificate: Certificate) -> list[int]:
+        return list(all_steps(certificate))
+
+    monkeypatch.setattr(dynamics, "proved_steps", proved)
+    for name, row in rows.items():
+        found = row()
+        assert found.verdict is Verdict.PROVED
+        assert found.evidence["inequalities"] > stored[name].steps
+    small, failing = stored["12-patches"], stored["failure"]
+    for name, false in (
+        ("12-patches", replace(small, loss=["0.5", "1e-9"])),
+        ("12-patches", replace(small, states=[*small.states[:-1], small.states[0]])),
+        ("failure", replace(failing, states=[failing.states[0]] * len(failing.states))),
+        ("failure", replace(failing, states=[*failing.states[:-1], failing.states[1]])),
     ):
         monkeypatch.setattr(dynamics, "certificate", lambda name, false=false: false)
-        assert row().verdict is not Verdict.PROVED
-    monkeypatch.setattr(dynamics, "certificate", lambda name: stored)
-    monkeypatch.setattr(dynamics, "check_step", lambda certificate, step: False)
-    assert row().verdict is Verdict.UNDECIDED
+        assert rows[name]().verdict is not Verdict.PROVED
+    monkeypatch.setattr(dynamics, "certificate", lambda name: stored[name])
+    monkeypatch.setattr(dynamics, "proved_steps", lambda certificate: proved(certificate)[1:])
+    (entry,) = run_ledger([replace(statement, depends=())])
+    assert entry.status == Verdict.UNDECIDED.value
+    assert entry.checks[0].finding.evidence["fails"] == "12-patches: 20 of 21 steps"
 
 
 x = sp.Symbol("x", positive=True)

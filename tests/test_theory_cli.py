@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from theory.__main__ import app
-from theory.certificates import certificate, path_of
-from theory.certified_descent import write_certificate
+from theory.certificates import TABLE, Run, path_of
+from theory.certificates.proof import is_kept
+from theory.certified_descent import Certificate, certify_descent, write_certificate
+from theory.setting import Coefficients, Setting
 
 runner = CliRunner()
 
@@ -58,42 +60,59 @@ def test_a_picture_that_cannot_be_written_loses_no_table(tmp_path):
     assert "cannot write" in failed.output
 
 
-def test_check_proves_stored_steps_again():
-    done = invoke("check", "12-patches", "--steps", "1")
+@pytest.fixture
+def three_steps(tmp_path, monkeypatch) -> Certificate:
+    """A small certificate in the place of 12-patches, and a cache of its own."""
+    setting = Setting(L=2, C=3, q=Fraction(1, 2), p=3, nu=Fraction(1, 20), sigma_A=2)
+    start = Coefficients(Fraction(1, 5), 0, 0)
+    made = certify_descent(setting, start, eta_v="1/100", eta_A=2, steps=3, digits=40.0)
+    run = Run(setting, Fraction(1, 5), Fraction(1, 100), Fraction(2), 3, 40.0)
+    file = tmp_path / "12-patches.json"
+    monkeypatch.setitem(TABLE, "12-patches", run)
+    monkeypatch.setattr("theory.certificates.path_of", lambda name: file)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    write_certificate(made, file)
+    return made
+
+
+def test_check_proves_every_step_and_keeps_it(three_steps, monkeypatch):
+    done = invoke("check", "12-patches", "--jobs", "1")
     assert done.exit_code == 0, done.output
-    assert "1 of 1" in done.output
+    assert "4 of 4 steps" in done.output
+    assert is_kept(three_steps)
+    # It proves again whatever is kept.
+    monkeypatch.setattr("theory.certificates.proof.check_step", lambda certificate, step: step > 1)
+    failed = invoke("check", "12-patches", "--jobs", "1")
+    assert failed.exit_code == 1
+    assert "2 of 4 steps" in failed.output
+    assert "12-patches, step 1: not proved" in failed.output
 
 
-def test_check_fails_where_a_step_is_not_proved(tmp_path, monkeypatch):
-    """A certificate that was written whole, and is false at its sixth step."""
-    stored = certificate("12-patches")
-    states = json.loads(json.dumps(stored.states))
-    states[5][1] = states[6][1]
-    false = tmp_path / "12-patches.json"
-    write_certificate(replace(stored, states=states), false)
-    monkeypatch.setattr("theory.certificates.path_of", lambda name: false)
-    # The last two steps come first, then the draws of the seed.
-    draws = [int(np.random.default_rng(seed).permutation(19)[0]) for seed in range(60)]
-    for step, code in ((4, 1), (12, 0)):
-        done = invoke("check", "12-patches", "--steps", "3", "--seed", str(draws.index(step)))
-        assert done.exit_code == code
-        assert f"{3 - code} of 3" in done.output
+def test_a_partial_check_says_how_many(three_steps):
+    done = invoke("check", "12-patches", "--steps", "1", "--jobs", "1")
+    assert done.exit_code == 0, done.output
+    assert "1 of 4 steps" in done.output
+    assert not is_kept(three_steps)
 
 
-@pytest.mark.parametrize("part", ["loss", "last box"])
-def test_check_fails_where_the_result_was_changed(tmp_path, monkeypatch, part):
-    stored = certificate("12-patches")
-    states = json.loads(json.dumps(stored.states))
-    if part == "last box":
-        states[-1][1] = ["100", "1e-9"]
-        changed = replace(stored, states=states)
-    else:
-        changed = replace(stored, loss=["1e-9", "1e-20"])
-    false = tmp_path / "12-patches.json"
-    write_certificate(changed, false)
-    monkeypatch.setattr("theory.certificates.path_of", lambda name: false)
-    for seed in (0, 1):
-        assert invoke("check", "12-patches", "--steps", "2", "--seed", str(seed)).exit_code == 1
+def false_at(certificate: Certificate, step: int | None) -> Certificate:
+    """A certificate that was written whole, and is false at one box, or at its loss."""
+    if step is None:
+        return replace(certificate, loss=["1e-9", "1e-20"])
+    states = json.loads(json.dumps(certificate.states))
+    states[step][1] = ["100", "1e-9"]
+    return replace(certificate, states=states)
+
+
+@pytest.mark.parametrize("step", [1, 3, None])
+def test_check_fails_where_a_step_is_not_proved(three_steps, tmp_path, step):
+    write_certificate(false_at(three_steps, step), tmp_path / "12-patches.json")
+    failed = invoke("check", "12-patches", "--jobs", "1")
+    assert failed.exit_code == 1
+    assert f"step {3 if step is None else step - 1}: not proved" in failed.output
+    # The last two steps come first; the box in the middle escapes them.
+    partial = invoke("check", "12-patches", "--jobs", "1", "--steps", "2")
+    assert partial.exit_code == (0 if step == 1 else 1)
 
 
 def test_check_refuses_a_corrupted_certificate(tmp_path, monkeypatch):

@@ -1,8 +1,9 @@
 """The exact expectation in balls: every digit proved, every discarded piece bounded.
 
 The midpoint rule of :mod:`theory.quadrature` runs once more in ball arithmetic (Arb, through
-python-flint).  The float plan chooses lines, periods, nodes and windows; nothing is trusted of it,
-because each remainder below is an upper bound for whatever the plan chose:
+python-flint).  The float plan chooses lines, periods, nodes and windows; :mod:`theory.exact_plan`
+makes exact numbers of them, and nothing is trusted of it, because each remainder below is an upper
+bound for whatever the plan chose:
 
 * totals left out:      E[sig(−F)|G|; T] ≤ M_T(θ) for θ in [0, 1];
 * the midpoint rule:    Σ_k e^{−(c−θ)kP} M_T(θ) on the left, Σ_k e^{−(θ−c)kP} M_T(θ) on the right;
@@ -17,20 +18,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from numbers import Rational
 
 from flint import acb, acb_mat, arb, ctx, fmpq
 
 from theory.distribution import set_types, spurious_law
-from theory.quadrature_plan import (
-    ABSCISSAE,
-    ONE,
-    ZERO,
-    LinePlan,
-    QuadraturePlan,
-    quadrature_plan,
-    window_size,
-)
+from theory.exact_plan import Circle, Line, Point, exact_plan
 from theory.reduction import AttentionLevels, attention_levels, set_terms
 from theory.setting import Coefficients, Setting
 
@@ -39,8 +32,13 @@ __all__ = ["CertifiedExpectation", "ball", "certified_expectation"]
 _NAMES = ("F", "alpha", "gamma", "rho")
 
 
-def ball(value: Any) -> arb:
+def ball(value: arb | Rational | float | str) -> arb:
     """An exact number (int, Fraction, decimal string, or the dyadic number a float is) as a ball.
+
+    Raises
+    ------
+    TypeError
+        If it is none of these, nor a ball.
 
     Examples
     --------
@@ -49,11 +47,10 @@ def ball(value: Any) -> arb:
     """
     if isinstance(value, arb):
         return value
-    if isinstance(value, str):
-        value = Fraction(value)
-    if isinstance(value, float):
-        value = Fraction(value)
-    return arb(fmpq(int(value.numerator), int(value.denominator)))
+    if isinstance(value, bool) or not isinstance(value, Rational | float | str):
+        raise TypeError(f"{value!r} is neither an exact number nor a ball")
+    exact = Fraction(value)
+    return arb(fmpq(int(exact.numerator), int(exact.denominator)))
 
 
 @dataclass(frozen=True)
@@ -104,20 +101,27 @@ class _Total:
         self.terms = [terms(plus, minus) for plus, minus, _ in types]
         self.signal = terms(setting.C, 0)
 
-    def mass(self, theta: arb, tilt: float) -> list[arb]:
+    def _weights(self, at: Point) -> list[arb]:
+        """p e^{ts − θf}, type by type."""
+        return [
+            p * (at.tilt * s - at.theta * f[0]).exp()
+            for p, s, f in zip(self.probability, self.sums, self.terms, strict=True)
+        ]
+
+    def _outside(self, at: Point) -> arb:
+        """e^{−tR − θ f_signal}."""
+        return (-at.theta * self.signal[0] - at.tilt * self.spurious).exp()
+
+    def mass(self, at: Point) -> list[arb]:
         """Upper bounds M_T(θ) on E[e^{−θF}|G|; T] for G = 1, F, ∂F/∂α, ∂F/∂γ, ∂F/∂ρ.
 
         |G| is at most a sum over sets, so one set in L − 1 carries it: every term is positive, and
         the coefficient of z^R in a power series p with positive coefficients is at most
         e^{−tR} p(e^t).
         """
-        weights = [
-            p * (tilt * s - theta * f[0]).exp()
-            for p, s, f in zip(self.probability, self.sums, self.terms, strict=True)
-        ]
+        weights, outside = self._weights(at), self._outside(at)
         whole = sum(weights, arb(0))
         rest = whole ** (self.others - 1)
-        outside = (-theta * self.signal[0] - arb(tilt) * self.spurious).exp()
         bounds = [outside * rest * whole]
         for row in range(4):
             inside = sum(
@@ -126,11 +130,11 @@ class _Total:
             bounds.append(outside * rest * (abs(self.signal[row]) * whole + self.others * inside))
         return bounds
 
-    def bounds(self, theta: arb, tilt: float) -> list[arb]:
+    def bounds(self, at: Point) -> list[arb]:
         """Bounds on E[log(1+e^{−F}); T] and E[sig(−F)|∂F|; T], for 0 ≤ θ ≤ 1."""
-        mass = self.mass(theta, tilt)
+        mass = self.mass(at)
         # log(1+e^{−y}) is at most e^{−θy}/θ for θ in (0, 1], and at most log 2 + |y|.
-        loss = mass[0] / theta if theta > 0 else mass[0] * arb(2).log() + mass[1]
+        loss = mass[0] / at.theta if at.theta > 0 else mass[0] * arb(2).log() + mass[1]
         return [loss, *mass[2:]]
 
     def largest(self) -> list[arb]:
@@ -141,13 +145,10 @@ class _Total:
         ]
         return [arb(2).log() + size[0], *size[1:]]
 
-    def moments(self, line: arb, omega: list[arb], tilt: float, window: int) -> list[list[acb]]:
-        """E[e^{−sF} G; T] at s = line + i omega, up to aliases, for G = 1, F, ∂F; by node."""
-        others, kinds = self.others, len(self.sums)
-        sizes = [
-            p * (tilt * s - line * f[0]).exp()
-            for p, s, f in zip(self.probability, self.sums, self.terms, strict=True)
-        ]
+    def moments(self, circle: Circle, omega: list[arb]) -> list[list[acb]]:
+        """E[e^{−sF} G; T] at s = θ + i omega, up to aliases, for G = 1, F, ∂F; by node."""
+        others, kinds, window = self.others, len(self.sums), circle.window
+        sizes = self._weights(circle.at)
         scale = sum(sizes, arb(0))
         modulus = [size / scale for size in sizes]
         weights = [
@@ -167,15 +168,15 @@ class _Total:
             for w, s in zip(row, self.sums, strict=True):
                 entries[column[s]] += w
             grouped.append(entries)
-        circle = acb_mat([[root(s * j) for j in range(window)] for s in distinct])
-        polynomial = (acb_mat(grouped) * circle).tolist()
+        powers = acb_mat([[root(s * j) for j in range(window)] for s in distinct])
+        polynomial = (acb_mat(grouped) * powers).tolist()
         power = acb_mat([[z ** (others - 1) for z in row] for row in polynomial])
         extract = acb_mat(
             [[root((s - self.spurious) * j) / window for s in distinct] for j in range(window)]
         )
         rest = (power * extract).tolist()
 
-        outside = scale**others * (-line * self.signal[0] - arb(tilt) * self.spurious).exp()
+        outside = scale**others * self._outside(circle.at)
         found = []
         for frequency, row, coefficients in zip(omega, weights, rest, strict=True):
             each = [row[k] * coefficients[column[self.sums[k]]] for k in range(kinds)]
@@ -192,123 +193,86 @@ class _Total:
 class _Evaluation:
     """The sum over one line, with all its remainders, at one total."""
 
-    def __init__(self, total: _Total, plan: QuadraturePlan, index: int, digits: float) -> None:
-        self.total, self.plan, self.index, self.digits = total, plan, index, digits
+    def __init__(self, total: _Total, line: Line) -> None:
+        self.total, self.line = total, line
+        self.c, self.period = line.circle.at.theta, line.period
 
-    def tilt(self, abscissa: int) -> float:
-        return float(self.plan.bounds.tilt[abscissa, self.index])
-
-    def _circle(self, abscissa: int) -> tuple[int, list[float]]:
-        """Window, and the radii whose bounds say what aliases onto the coefficient."""
-        sums = self.plan.samples.set_sum[self.plan.samples.first]
-        log_coefficients = self.plan.bounds.log_coefficients[abscissa, :, self.index]
-        window, *shifts = window_size(
-            log_coefficients,
-            self.tilt(abscissa),
-            self.total.spurious,
-            sums.astype(float),
-            self.total.others,
-            self.digits,
-        )
-        # A window that holds every power of z has no aliases.
-        whole = 2 * self.total.others * max(abs(s) for s in self.total.sums) + 1
-        return (whole, []) if window >= whole else (window, shifts)
-
-    def _aliases(self, abscissa: int, window: int, shifts: list[float]) -> list[arb]:
+    def _aliases(self, circle: Circle) -> list[arb]:
         """What aliases onto E[e^{−sF}G; T] for Re s = θ, for G = 1, F, ∂F."""
-        theta, found = arb(float(ABSCISSAE[abscissa])), [arb(0)] * 5
-        for shift in shifts:
-            mass = self.total.mass(theta, self.tilt(abscissa) + shift)
-            share = _tail(arb(abs(shift)) * window)
+        found = [arb(0)] * 5
+        # A window that holds every power of z has no aliases.
+        if circle.window > 2 * self.total.others * max(abs(s) for s in self.total.sums):
+            return found
+        for shift in (circle.inward, circle.outward):
+            mass = self.total.mass(Point(circle.at.theta, circle.at.tilt + shift))
+            share = _tail(abs(shift) * circle.window)
             found = [f + share * m for f, m in zip(found, mass, strict=True)]
         return found
 
-    def _pole(self, abscissa: int) -> list[arb]:
+    def _pole(self, circle: Circle) -> list[arb]:
         """E[e^{−θF} G; T] at θ = 0 or 1, aliases included."""
-        window, shifts = self._circle(abscissa)
-        theta = arb(float(ABSCISSAE[abscissa]))
-        (moments,) = self.total.moments(theta, [arb(0)], self.tilt(abscissa), window)
-        aliases = self._aliases(abscissa, window, shifts)
-        return [m.real + _around(a) for m, a in zip(moments, aliases, strict=True)]
+        (moments,) = self.total.moments(circle, [arb(0)])
+        return [m.real + _around(a) for m, a in zip(moments, self._aliases(circle), strict=True)]
 
     def expectations(self) -> list[arb]:
         """Balls for E[log(1+e^{−F}); T] and E[sig(−F) ∂F; T]."""
-        line = self.plan.lines[self.index]
-        if line is None:
-            return [_around(b) for b in self._whole()]
-        pi = arb.pi()
-        c, period = arb(float(ABSCISSAE[line.line])), arb(line.period)
-        omega = [(2 * k + 1) * pi / period for k in range(line.nodes)]
-        window, shifts = self._circle(line.line)
-        moments = self.total.moments(c, omega, self.tilt(line.line), window)
+        pi, circle = arb.pi(), self.line.circle
+        omega = [(2 * k + 1) * pi / self.period for k in range(self.line.nodes)]
+        moments = self.total.moments(circle, omega)
 
         value, kernel_size, loss_size = [arb(0)] * 4, arb(0), arb(0)
         for w, at_node in zip(omega, moments, strict=True):
-            s = acb(c, w)
-            kernel = 2 / period * pi / (pi * s).sin()
+            s = acb(self.c, w)
+            kernel = 2 / self.period * pi / (pi * s).sin()
             kernel_size += abs(kernel)
             loss_size += abs(kernel / s)
             value[0] += (kernel / s * at_node[0]).real
             for g in range(3):
                 value[1 + g] += (kernel * at_node[2 + g]).real
-        value = self._add_poles(line, value)
+        value = self._add_poles(value)
 
-        aliases = self._aliases(line.line, window, shifts)
+        aliases = self._aliases(circle)
         missing = [loss_size * aliases[0], *(kernel_size * a for a in aliases[2:])]
-        for piece in (self._cut(line), self._left(line), self._right(line)):
+        for piece in (self._cut(), self._left(), self._right()):
             missing = [m + x for m, x in zip(missing, piece, strict=True)]
         return [v + _around(m) for v, m in zip(value, missing, strict=True)]
 
-    def _whole(self) -> list[arb]:
-        """The whole contribution of a total that is left out."""
-        least = int(self.plan.least[self.index])
-        return self.total.bounds(arb(float(ABSCISSAE[least])), self.tilt(least))
-
-    def _cut(self, line: LinePlan) -> list[arb]:
+    def _cut(self) -> list[arb]:
         """What the nodes beyond the last would have added."""
-        last = 2 * arb.pi() * line.nodes / arb(line.period)
+        last = 2 * arb.pi() * self.line.nodes / self.period
         tail = (arb.pi() * last / 2).coth().log() / arb.pi()
-        mass = self.total.mass(arb(float(ABSCISSAE[line.line])), self.tilt(line.line))
+        mass = self.total.mass(self.line.circle.at)
         return [tail / last * mass[0], *(tail * m for m in mass[2:])]
 
-    def _add_poles(self, line: LinePlan, value: list[arb]) -> list[arb]:
-        c, period = arb(float(ABSCISSAE[line.line])), arb(line.period)
-        if line.at_zero:
-            u = (-c * period).exp()
+    def _add_poles(self, value: list[arb]) -> list[arb]:
+        if self.line.at_zero:
+            u = (-self.c * self.period).exp()
             share = u / (1 + u)
-            mass, F, *slopes = self._pole(ZERO)
-            terms = [period * u / (1 + u) ** 2 * mass - share * F]
+            mass, F, *slopes = self._pole(self.line.at_zero)
+            terms = [self.period * u / (1 + u) ** 2 * mass - share * F]
             value = [v + t for v, t in zip(value, terms + [share * x for x in slopes], strict=True)]
-        if line.at_one:
-            w = (-(1 - c) * period).exp()
+        if self.line.at_one:
+            w = (-(1 - self.c) * self.period).exp()
             share = w / (1 + w)
-            mass, _, *slopes = self._pole(ONE)
+            mass, _, *slopes = self._pole(self.line.at_one)
             value = [v + share * x for v, x in zip(value, [mass, *slopes], strict=True)]
         return value
 
-    def _left(self, line: LinePlan) -> list[arb]:
+    def _left(self) -> list[arb]:
         """What the terms e^{−ckP} f(F − kP) of the rule leave."""
-        c, period = arb(float(ABSCISSAE[line.line])), arb(line.period)
-        if not line.at_zero:  # then c > 0, and the terms of the pole at 0 remain whole
-            mass = self.total.mass(arb(0), self.tilt(ZERO))
-            tail = _tail(c * period)
-            # Σ k u^k = u/(1−u)² = tail (1 + tail)
-            loss = tail * (arb(2).log() * mass[0] + mass[1]) + period * tail * (1 + tail) * mass[0]
-            return [loss, *(tail * m for m in mass[2:])]
-        theta = arb(float(ABSCISSAE[line.below]))
-        mass = self.total.mass(theta, self.tilt(line.below))
-        tail = _tail((c - theta) * period)
+        theta, mass = self.line.below.theta, self.total.mass(self.line.below)
+        tail = _tail((self.c - theta) * self.period)
         loss = mass[0] / abs(theta) if theta < 0 else arb(2).log() * mass[0] + mass[1]
-        return [tail * loss, *(tail * m for m in mass[2:])]
+        loss = tail * loss
+        if not self.line.at_zero:  # then θ = 0, and the terms of the pole at 0 remain whole
+            # Σ k u^k = u/(1−u)² = tail (1 + tail)
+            loss += self.period * tail * (1 + tail) * mass[0]
+        return [loss, *(tail * m for m in mass[2:])]
 
-    def _right(self, line: LinePlan) -> list[arb]:
+    def _right(self) -> list[arb]:
         """What the terms e^{ckP} f(F + kP) of the rule leave."""
-        c, period = arb(float(ABSCISSAE[line.line])), arb(line.period)
-        # Without the pole term only θ ≤ 1 bounds what is left; at c = 1 it is always there.
-        above = line.above if line.at_one else min(line.above, ONE)
-        theta = arb(float(ABSCISSAE[above]))
-        mass = self.total.mass(theta, self.tilt(above))
-        tail = _tail((theta - c) * period)
+        theta, mass = self.line.above.theta, self.total.mass(self.line.above)
+        tail = _tail((theta - self.c) * self.period)
         loss = mass[0] / theta if theta <= 1 else mass[0]
         return [tail * loss, *(tail * m for m in mass[2:])]
 
@@ -348,10 +312,9 @@ def certified_expectation(
     """
     with ctx.workprec(precision):
         exact = replace(setting, q=Fraction(setting.q))
-        alpha, *logits = (ball(x) for x in (state.alpha, state.gamma, state.rho))
-        middle = Coefficients(*(float(x.mid()) for x in (alpha, *logits)))
+        alpha, gamma, rho = (ball(x) for x in (state.alpha, state.gamma, state.rho))
         levels = attention_levels(
-            exact, Coefficients(alpha, *logits), number=ball, exp=lambda x: x.exp()
+            exact, Coefficients(alpha, gamma, rho), number=ball, exp=lambda x: x.exp()
         )
         kinds = set_types(exact)
         types = [
@@ -359,18 +322,20 @@ def certified_expectation(
             for plus, minus, p in zip(kinds.n_plus, kinds.n_minus, kinds.probability, strict=True)
             if p > 0
         ]
-        plan = quadrature_plan(setting, middle, digits=digits)
-        place = {int(R): i for i, R in enumerate(plan.samples.spurious)}
+        middle = Coefficients(*(float(x.mid()) for x in (alpha, gamma, rho)))
+        plans = exact_plan(setting, middle, digits=digits)
         law = spurious_law(exact)
         sums = [arb(0)] * 4
         for spurious, probability in zip(law.value.tolist(), law.probability, strict=True):
             if not probability:
                 continue
-            total = _Total(exact, alpha, levels, types, spurious)
-            if spurious in place:
-                parts = _Evaluation(total, plan, place[spurious], digits).expectations()
-            else:  # rarer than any float64
+            total, plan = _Total(exact, alpha, levels, types, spurious), plans.get(spurious)
+            if plan is None:  # rarer than any float64
                 parts = [_around(ball(probability) * b) for b in total.largest()]
+            elif plan.line is None:
+                parts = [_around(b) for b in total.bounds(plan.least)]
+            else:
+                parts = _Evaluation(total, plan.line).expectations()
             sums = [x + y for x, y in zip(sums, parts, strict=True)]
         loss, *slope = sums
         if not all(x.is_finite() for x in sums):

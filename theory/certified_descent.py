@@ -10,8 +10,10 @@ balls satisfy is a theorem about gradient descent on the population at that size
 the margin min(σ_A, γ) − ρ is positive, none when it is negative, and Pr[yF ≤ 0] ≤ loss / log 2.
 
 Balls grow by a factor from step to step, because ball arithmetic forgets how errors cancel; one
-starts with digits enough.  A :class:`Certificate` stores the balls as decimal strings; it is
-checked step by step, in any order, with no trust in how it was made.
+starts with digits enough.  A :class:`Certificate` stores the balls as decimal strings, and these
+strings are what is proved: the image of the interval [m − r, m + r] that one pair of them stands
+for must lie, end by end, in that of the next.  A certificate is checked step by step, in any order,
+with no trust in how it was made.
 In: a setting, a first state, step sizes, all exact.  Out: a certificate.
 """
 
@@ -22,6 +24,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,7 @@ __all__ = [
     "Certificate",
     "certify_descent",
     "check_step",
+    "decimal_above",
     "read_certificate",
     "write_certificate",
 ]
@@ -42,12 +46,73 @@ __all__ = [
 
 def _exact(name: str, value: object) -> Fraction:
     """An exact number; floats are refused, for a decimal such as 0.1 is not what it looks like."""
-    if isinstance(value, bool | float) or not isinstance(value, int | Fraction | str):
+    if isinstance(value, bool) or not isinstance(value, int | Fraction | str):
         raise ValueError(f"{name} = {value!r}: {name} must be an int, a Fraction or a string")
     try:
         return Fraction(value)
     except (ValueError, ZeroDivisionError) as error:
         raise ValueError(f"{name} = {value!r}: {name} must be a rational number") from error
+
+
+def _integer(name: str, value: object) -> int:
+    exact = _exact(name, value)
+    if exact.denominator != 1:
+        raise ValueError(f"{name} = {value!r}: {name} must be an integer")
+    return int(exact)
+
+
+def _ends(pair: list[str]) -> tuple[Fraction, Fraction]:
+    """The interval that stored decimals stand for."""
+    middle, radius = (Fraction(text) for text in pair)
+    return middle - radius, middle + radius
+
+
+def _enclosure(pair: list[str]) -> arb:
+    """A ball that contains that interval, at the precision in force."""
+    low, high = (ball(end) for end in _ends(pair))
+    return low.union(high)
+
+
+def _fraction(number: arb) -> Fraction:
+    """The exact dyadic value of a midpoint or of a radius."""
+    mantissa, exponent = number.man_exp()
+    return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+
+
+def _inside(image: arb, pair: list[str]) -> bool:
+    """Whether a ball lies in the interval of stored decimals, decided in rationals."""
+    if not image.is_finite():
+        return False
+    (low, high), middle, radius = _ends(pair), _fraction(image.mid()), _fraction(image.rad())
+    return low <= middle - radius and middle + radius <= high
+
+
+def _decimals(number: arb) -> list[str]:
+    """Midpoint and radius, as decimals, of a slightly larger ball."""
+    middle, radius = _fraction(number.mid()), _fraction(number.rad())
+    # Four or five digits of the radius, or forty places; by lengths, for no float holds e^{−800}.
+    size = len(str(radius.denominator)) - len(str(radius.numerator))
+    places = 40 if radius == 0 else max(0, 5 + size)
+    scaled = round(middle * 10**places)
+    radius += abs(middle - Fraction(scaled, 10**places))
+    # A little wider, so that a check with another rounding, on another machine, still fits inside.
+    radius *= Fraction(11, 10)
+    return [f"{scaled}e-{places}", f"{math.ceil(radius * 10 ** (places + 6))}e-{places + 6}"]
+
+
+def decimal_above(number: arb, digits: int) -> str:
+    """The least decimal of so many digits that is above a whole (finite) ball.
+
+    Examples
+    --------
+    >>> decimal_above(arb(1) / 3, 4), decimal_above(arb(-12345), 2), decimal_above(arb(0), 2)
+    ('0.3334', '-1.2E+4', '0')
+    """
+    bound = _fraction(number.mid()) + _fraction(number.rad())
+    if bound == 0:
+        return "0"
+    shift = digits - Decimal(float(bound)).adjusted() - 1
+    return str(Decimal(math.ceil(bound * Fraction(10) ** shift)).scaleb(-shift))
 
 
 @dataclass(frozen=True)
@@ -66,6 +131,11 @@ class Certificate:
         Midpoint and radius of α, γ, ρ at each step, in decimals; one more than there are steps.
     loss : [str, str]
         Midpoint and radius of the loss at the last state.
+
+    Raises
+    ------
+    ValueError
+        Naming the field that is not of this form.
     """
 
     setting: dict[str, Any]
@@ -74,6 +144,28 @@ class Certificate:
     digits: list[float]
     states: list[list[list[str]]]
     loss: list[str]
+
+    def __post_init__(self) -> None:
+        self.exact_setting()
+        for name in ("eta_v", "eta_A"):
+            _exact(name, getattr(self, name))
+        if len(self.states) < 1 or len(self.digits) != len(self.states):
+            raise ValueError(
+                f"{len(self.digits)} digits and {len(self.states)} states: there must be as many "
+                "of the one as of the other"
+            )
+        for digits in self.digits:
+            if not isinstance(digits, float) or not 0 < digits < math.inf:
+                raise ValueError(f"digits = {digits!r}: digits must be finite floats > 0")
+        for step, state in enumerate(self.states):
+            if len(state) != 3:
+                raise ValueError(f"states[{step}] = {state!r}: it must hold α, γ and ρ")
+        for pair in (*(pair for state in self.states for pair in state), self.loss):
+            if len(pair) != 2 or not all(isinstance(text, str) for text in pair):
+                raise ValueError(f"{pair!r} must be a midpoint and a radius, both strings")
+            _exact("a midpoint", pair[0])
+            if _exact("a radius", pair[1]) < 0:
+                raise ValueError(f"{pair!r} has a negative radius")
 
     @property
     def steps(self) -> int:
@@ -84,49 +176,31 @@ class Certificate:
         """The setting, with rational parameters."""
         whole = ("L", "C", "p")
         values: dict[str, Any] = {
-            name: int(text) if name in whole else _exact(name, text)
+            name: (_integer if name in whole else _exact)(name, text)
             for name, text in self.setting.items()
         }
         return Setting(**values)
 
     def state(self, step: int) -> Coefficients:
         """Balls of α, γ, ρ at a step, at the precision in force."""
-        return Coefficients(*(_parse(pair) for pair in self.states[step]))
+        return Coefficients(*(_enclosure(pair) for pair in self.states[step]))
 
     def margin(self, step: int = -1) -> arb:
-        """The ball of min(σ_A, γ) − ρ: positive means that every patch attends to its own set."""
-        state, sigma_A = self.state(step), ball(self.exact_setting().sigma_A)
-        return min(sigma_A, state.gamma, key=lambda x: float(x.mid())) - state.rho
+        """A ball that contains min(σ_A, γ) − ρ at a step, whichever of the two is less.
+
+        If it is positive, every patch attends to its own set.  With C = 1 there is no γ.
+        """
+        setting, state = self.exact_setting(), self.state(step)
+        own = ball(setting.sigma_A)
+        return (own if setting.C == 1 else own.min(state.gamma)) - state.rho
 
     def final_loss(self) -> arb:
-        """The ball of the population loss at the last state."""
-        return _parse(self.loss)
+        """A ball that contains the population loss at the last state."""
+        return _enclosure(self.loss)
 
     def error_bound(self) -> arb:
         """An upper bound on Pr[yF ≤ 0] at the last state: there log(1 + e^{−yF}) ≥ log 2."""
-        return self.final_loss() / arb(2).log()
-
-
-def _fraction(number: arb) -> Fraction:
-    """The exact dyadic value of a midpoint or of a radius."""
-    mantissa, exponent = number.man_exp()
-    return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
-
-
-def _decimals(number: arb) -> list[str]:
-    """Midpoint and radius, as decimals, of a slightly larger ball."""
-    middle, radius = _fraction(number.mid()), _fraction(number.rad())
-    places = 40 if radius == 0 else max(0, 4 - math.floor(math.log10(radius)))
-    scaled = round(middle * 10**places)
-    radius += abs(middle - Fraction(scaled, 10**places))
-    # A little wider, so that a check with another rounding, on another machine, still fits inside.
-    size = math.ceil(radius * Fraction(11, 10) * 10 ** (places + 6))
-    return [f"{scaled}e-{places}", f"{size}e-{places + 6}"]
-
-
-def _parse(pair: list[str]) -> arb:
-    middle, radius = (ball(Fraction(text)) for text in pair)
-    return middle + arb(0, radius.abs_upper())
+        return (self.final_loss() / arb(2).log()).upper()
 
 
 def _bits(digits: float) -> int:
@@ -183,7 +257,7 @@ def certify_descent(
     Raises
     ------
     ValueError
-        If a number is not exact.
+        If a number is not exact, or ``steps`` negative.
     ArithmeticError
         If the balls grow too wide to go on; the message says at which step.
 
@@ -199,12 +273,15 @@ def certify_descent(
     exact = {name: str(_exact(name, value)) for name, value in kept.items()}
     start = [str(_exact(name, getattr(state, name))) for name in ("alpha", "gamma", "rho")]
     v, A = _exact("eta_v", eta_v), _exact("eta_A", eta_A)
+    if _integer("steps", steps) < 0:
+        raise ValueError(f"steps = {steps!r}: steps must be an integer >= 0")
     states: list[list[list[str]]] = [[[text, "0"] for text in start]]
     used: list[float] = []
-    certificate = Certificate(exact, str(v), str(A), used, states, ["0", "0"])
+    loss: list[str] = []
+    digits = float(digits)
     for step in progress(range(steps + 1)):
         with ctx.workprec(_bits(digits)):
-            now = certificate.state(step)
+            now = Coefficients(*(_enclosure(pair) for pair in states[step]))
             radius = max(float(x.rad()) for x in (now.alpha, now.gamma, now.rho))
             if radius > 1e-6:
                 raise ArithmeticError(
@@ -214,12 +291,13 @@ def certify_descent(
             if radius > 0:
                 # A dozen more than the balls themselves have; the rest would be wasted.
                 digits = min(digits, round(12 - math.log(radius), 3))
-            moved, found = _image(certificate.exact_setting(), now, v, A, digits)
+            moved, found = _image(setting, now, v, A, digits)
             used.append(digits)
-            if step == steps:
-                return Certificate(exact, str(v), str(A), used, states, _decimals(found.loss))
-            states.append([_decimals(x) for x in moved])
-    raise AssertionError("unreachable: the last step returns")
+            if step < steps:
+                states.append([_decimals(x) for x in moved])
+            else:
+                loss = _decimals(found.loss)
+    return Certificate(exact, str(v), str(A), used, states, loss)
 
 
 def check_step(certificate: Certificate, step: int) -> bool:
@@ -236,17 +314,22 @@ def check_step(certificate: Certificate, step: int) -> bool:
     bool
         True if the image of the balls of the step is proved to lie in those of the next one (for
         the last step, the loss in its ball).  False means "not proved".
+
+    Raises
+    ------
+    ValueError
+        If there is no such step.
     """
+    if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step <= certificate.steps:
+        raise ValueError(f"step = {step!r}: step must be an integer from 0 to {certificate.steps}")
     digits = certificate.digits[step]
     with ctx.workprec(_bits(digits)):
         v, A = _exact("eta_v", certificate.eta_v), _exact("eta_A", certificate.eta_A)
         now = certificate.state(step)
         moved, found = _image(certificate.exact_setting(), now, v, A, digits)
-        if step == certificate.steps:
-            return bool(certificate.final_loss().contains(found.loss))
-        following = certificate.state(step + 1)
-        wanted = (following.alpha, following.gamma, following.rho)
-        return all(bool(x.contains(y)) for x, y in zip(wanted, moved, strict=True))
+    if step == certificate.steps:
+        return _inside(found.loss, certificate.loss)
+    return all(_inside(x, y) for x, y in zip(moved, certificate.states[step + 1], strict=True))
 
 
 def _digest(content: dict[str, Any]) -> str:
@@ -275,10 +358,8 @@ def read_certificate(file: Path) -> Certificate:
         content = json.loads(file.read_text(encoding="utf-8"))
         digest = content.pop("sha256")
         found = Certificate(**content)
-    except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"{file.name} is not a certificate: {error}") from error
     if digest != _digest(content):
         raise ValueError(f"{file.name} is not the certificate that was written: its digest differs")
-    if len(found.digits) != len(found.states):
-        raise ValueError(f"{file.name} is not a certificate: it lacks steps")
     return found

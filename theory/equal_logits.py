@@ -52,7 +52,7 @@ class _Counts(NamedTuple):
     plus: NDArray[Any]
     minus: NDArray[Any]
     total: NDArray[np.intp]
-    dropped: float  # at least the probability of all that is left out
+    dropped: Fraction  # in balls: the probability of all that is left out
 
 
 def _exactly(value: Any) -> arb:
@@ -95,8 +95,7 @@ def _counts(setting: Setting, balls: bool) -> _Counts:
     ways = gammaln(n + 1) - gammaln(plus + 1) - gammaln(minus + 1) - gammaln(zero + 1)
     chances: NDArray[Any] = np.exp(ways + features + empty)
     kept = chances > _NEGLIGIBLE
-    # In float64 the logarithms are good to 1e-11, so twice the threshold bounds what is dropped.
-    dropped = 2 * _NEGLIGIBLE * int((~kept).sum())
+    dropped = Fraction(0)
     chances, plus, minus = chances[kept], plus[kept], minus[kept]
     if balls:
         half, rest = Fraction(setting.q) / 2, 1 - Fraction(setting.q)
@@ -105,6 +104,8 @@ def _counts(setting: Setting, balls: bool) -> _Counts:
             math.comb(n, a) * math.comb(n - a, b) * powers[a + b]
             for a, b in zip(plus.tolist(), minus.tolist(), strict=True)
         ]
+        # Floats chose what is left out; what it weighs is exact.
+        dropped = 1 - sum(exact, Fraction(0))
         chances = _in_balls(np.array(exact, dtype=object))
     return _Counts(chances, plus, minus, setting.C + plus - minus, dropped)
 
@@ -145,7 +146,7 @@ def _bound(setting: Setting, alpha: Any, out: _Outputs, counts: _Counts) -> tupl
         D * (steep + nu) * largest / abs(alpha),
         abs(out.kappa) * C / (tau * D) * 2 * steep,
     )
-    radii = [end * arb(counts.dropped) for end in ends]
+    radii = [end * _exactly(counts.dropped) for end in ends]
     return tuple(arb(0, radius.abs_upper()) for radius in radii)  # type: ignore[return-value]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import reduce
 from itertools import combinations_with_replacement, product
 from math import comb, factorial
 from typing import Any
@@ -227,7 +228,7 @@ def gaps_are_below() -> Margins:
                        Fraction(0))  # fmt: skip
         centre = sum((ball(w) * x for w, x in cut), flint.arb(0))
         variance = sum((ball(w) * (x - centre) ** 2 for w, x in cut), flint.arb(0))
-        largest = max((abs(x - centre) for _, x in cut), key=float)
+        largest = reduce(flint.arb.max, (abs(x - centre) for _, x in cut))
         shift = abs(mean - centre)
         for N in (1, 2, 5):
             sums = []
@@ -345,7 +346,7 @@ def one_step_associates(seed: int) -> None:
     require(is_associated(A, partition), f"{N} images did not associate")
 
 
-@certified("the number N at six starts: ε_γ + ε_ρ < g_ρ − g_γ there, and not at N − 1")
+@certified("N at six starts, for the moments of the code: ε_γ + ε_ρ < g_ρ − g_γ, not at N − 1")
 def least_number_of_images() -> Margins:
     for L, C, q, alpha in (
         *((2, 2, 0.5, 0.1), (2, 2, 0.5, 0.3), (3, 2, 0.4, 0.2), (3, 2, 0.4, 0.05)),

@@ -12,8 +12,8 @@ import sympy as sp
 from flint import arb, ctx
 
 from theory.certificates import TABLE, certificate
+from theory.certificates.proof import all_steps, proved_steps
 from theory.certified import ball, certified_expectation
-from theory.certified_descent import check_step
 from theory.dynamics import acts, gradient_descent, gradient_flow
 from theory.model import enumerate_samples
 from theory.partition import Partition
@@ -121,38 +121,36 @@ def euler_recursion() -> Claims:
 
 
 def _row(name: str) -> Check:
-    """One row of the certified table: steps of it again, its margin and its error.
+    """One row of the certified table: every step of it, its margins and its error."""
 
-    The last two steps are always among them: they lead to the box from which the margin is read,
-    and to the loss.
-    """
-    case = TABLE[name].setting
-    again = 3 if case.D <= 12 else 1
-
-    @certified(
-        f"{name}: its start, margin and error, its last two steps and {again} more at random"
-    )
+    @certified(f"{name}: its start, every step and the loss, its margin and error")
     def row() -> Margins:
         found = certificate(name)  # raises if it is of another run, or absent
-        drawn = np.random.default_rng(0).choice(found.steps - 1, again, replace=False)
-        for step in (found.steps - 1, found.steps, *drawn):
+        proved, steps = proved_steps(found), all_steps(found)
+        for step in steps:
             # False means "not proved", so it must not read as a refutation.
-            proved = arb(1) if check_step(found, int(step)) else arb(0, 1)
-            yield f"{name}, step {step}", proved
-        sign = -1 if name == "failure" else 1
-        yield f"margin of {name}", sign * found.margin()
+            where = f"{name}: {len(proved)} of {len(steps)} steps"
+            yield where, arb(1) if step in proved else arb(0, 1)
+        if name == "failure":
+            yield f"{name} starts", found.margin(1)
+            yield f"{name} fails", -1 - found.margin()
+        else:
+            yield f"margin of {name}", found.margin() - 1
         if name.endswith("patches"):
             yield f"error of {name}", ball("1/20") - found.error_bound()
 
     return row
 
 
-@certified("the last balls of the rows failure and success, whose settings differ in σ_A alone")
+@certified("the balls of the rows failure and success, whose settings differ in σ_A alone")
 def one_task_two_ends() -> Margins:
     failure, success = (TABLE[name] for name in ("failure", "success"))
-    alike = replace(failure, setting=replace(failure.setting, sigma_A=success.setting.sigma_A))
+    stronger = replace(failure.setting, sigma_A=success.setting.sigma_A)
+    alike = replace(failure, setting=stronger, digits=success.digits)
     if alike != success:
         raise ValueError("the two runs differ in more than their diagonal")
+    for name in ("failure", "success"):
+        yield f"{name} starts", certificate(name).margin(1)
     yield "failure", -certificate("failure").margin()
     yield "success", certificate("success").margin()
     yield "a positive diagonal fails", failure.setting.sigma_A

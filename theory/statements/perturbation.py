@@ -5,8 +5,10 @@ Gradients are those of the full network with the true sigmoid, in balls.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import reduce
 from itertools import product
 from typing import Any
 
@@ -57,8 +59,9 @@ def large_noise_makes_large_gradients() -> Margins:
         rows = _attention_weights(A)
         S = [[w / sum(row, flint.arb(0)) for w in row] for row in rows]
         i, j = (int(k) for k in rng.permutation(D)[:2])
-        least = min((S[k][i] for k in range(D)), key=float)
-        r = Fraction(4 / float(least)) * (1 + trial % 5)
+        least = reduce(flint.arb.min, (S[k][i] for k in range(D)))
+        # One float above it, for the conversion rounds.
+        r = Fraction(math.nextafter(float((4 / least).upper()), math.inf)) * (1 + trial % 5)
         # ⟨v, X_k⟩ is what F sees: one pixel, v = 1.
         X = [[Fraction(int(rng.integers(-8, 9)), 8)] for _ in range(D)]
         X[i] = [-r - Fraction(int(rng.integers(0, 9)), 8)]
@@ -75,8 +78,9 @@ def _random_rational(rng: np.random.Generator, size: Fraction) -> Fraction:
 def changes_are_below() -> Margins:
     rng = np.random.default_rng(7)
     partition = Partition.contiguous(2, 2)
-    sizes = ((Fraction(1, 1000), Fraction(0)), (Fraction(0), Fraction(1, 1000)),
-             (Fraction(1, 5), Fraction(1, 10)))  # fmt: skip
+    # Dyadic, so that the bounds in floats are of the sizes that are meant.
+    sizes = ((Fraction(1, 1024), Fraction(0)), (Fraction(0), Fraction(1, 1024)),
+             (Fraction(1, 4), Fraction(1, 8)))  # fmt: skip
     for trial in range(60):
         a, w = sizes[trial % 3]
         setting = Setting(L=2, C=2, q=_HALF, p=3 + 2 * (trial % 2), nu=Fraction(1, 5), sigma_A=1)
@@ -128,7 +132,7 @@ def runs_stay_within() -> Margins:
                 gaps = [abs(x) for x in _off_diagonal(A - base)]
                 yield (
                     f"A, {where}",
-                    ball(bound[0]) * (1 + ball(Fraction(1, 10**12))) - max(gaps, key=float),
+                    ball(bound[0]) * (1 + ball(Fraction(1, 10**12))) - reduce(flint.arb.max, gaps),
                 )
                 tilt = _length([v[0] - state.alpha, v[1]])
                 yield f"v, {where}", ball(bound[1]) * (1 + ball(Fraction(1, 10**12))) - tilt
@@ -164,7 +168,7 @@ def small_starts_are_within() -> Margins:
     partition, kappa = Partition((0, 1, 1, 0)), Fraction(1, 4)
     images = list(enumerate_samples(partition, _SMALL.q))
     nu, D, C = Fraction(_SMALL.nu), _SMALL.D, _SMALL.C
-    for size in map(Fraction, ("1/10000", "1/300", "1/20")):
+    for size in map(Fraction, ("1/8192", "1/256", "1/16")):
         A = [[Fraction(int(k), 8) for k in row] for row in rng.integers(-8, 9, (D, D))]
         v = [size, size * Fraction(3, 2)]
         in_A, in_v = _mean(
