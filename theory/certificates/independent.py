@@ -36,7 +36,7 @@ def images(L, C, q):
 
 
 def expectation(setting, alpha, gamma, rho, bits):
-    """The loss, and its derivatives in α, in an entry γ and an entry ρ of A (means over entries)."""
+    """The loss, its derivative in α, and its mean derivative in an entry γ and an entry ρ of A."""
     L, C, p = (int(setting[name]) for name in ("L", "C", "p"))
     q, nu, sigma_A, tau = (exact(setting[name]) for name in ("q", "nu", "sigma_A", "temperature"))
     D, patches = L * C, range(L * C)
