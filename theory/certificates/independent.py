@@ -5,7 +5,6 @@ D = LC patches form L sets of C.  In one set, the signal, all features are +1, e
 network: S = softmax(A/τ) by rows, where A is σ_A on the diagonal, γ inside sets, ρ across them;
 O = DαSx; F = Σ_i σ(O_i) with σ(x) = x^p + νx; the loss is E log(1 + e^{−F}).  One step subtracts
 from α, γ, ρ the loss's derivatives in α, in one entry γ, in one entry ρ of A, times η_v, η_A, η_A.
-By induction, box k holds state k if box 0 is the start and each box the image of the one before.
 """
 
 import json
@@ -36,7 +35,7 @@ def images(L, C, q):
 
 
 def expectation(setting, alpha, gamma, rho, bits):
-    """The loss, its derivative in α, and its mean derivative in an entry γ and an entry ρ of A."""
+    """Loss, its derivative in α, mean derivatives in the D(C−1) entries γ, the D(D−C) entries ρ."""
     L, C, p = (int(setting[name]) for name in ("L", "C", "p"))
     q, nu, sigma_A, tau = (exact(setting[name]) for name in ("q", "nu", "sigma_A", "temperature"))
     D, patches = L * C, range(L * C)
@@ -50,12 +49,13 @@ def expectation(setting, alpha, gamma, rho, bits):
             O = [D * alpha * mean for mean in Sx]
             F = sum(prod([o] * p) + nu * o for o in O)
             total[0] += probability * (1 + (-F).exp()).log()
-            for i in patches:
-                in_O = -probability / (1 + F.exp()) * (p * prod([O[i]] * (p - 1)) + nu)
+            in_F = -probability / (1 + F.exp())
+            for i in patches:  # ∂O_i/∂A_ij = (Dα/τ) S_ij (x_j − (Sx)_i)
+                in_O = in_F * (p * prod([O[i]] * (p - 1)) + nu)
                 total[1] += in_O * D * Sx[i]
                 for j in (*patches[:i], *patches[i + 1 :]):
-                    total[kind[i][j]] += in_O * D * alpha * S[i][j] * (x[j] - Sx[i]) / tau
-        return *total[:2], total[2] / max(D * (C - 1), 1), total[3] / (D * (D - C))
+                    total[kind[i][j]] += in_O * S[i][j] * (x[j] - Sx[i])
+        return *total[:2], alpha / tau * total[2] / max(C - 1, 1), alpha / tau * total[3] / (D - C)
 
 
 def image(setting, rates, box, bits):
@@ -79,7 +79,7 @@ def holds(interval, ball):
 
 
 def prove(certificate, bits=512):
-    """How many steps are proved, counted from the start, and whether the loss at the end is."""
+    """How many steps are proved (box k + 1 holds the image of box k), and whether the loss is."""
     setting, states = certificate["setting"], certificate["states"]
     rates = [exact(certificate[name]) for name in ("eta_v", "eta_A", "eta_A")]
     if any(exact(radius) for _, radius in states[0]):
