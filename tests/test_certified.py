@@ -276,6 +276,13 @@ PROBLEMS = [
         Coefficients(Fraction(1, 4), 2, -1),
     )
 ]
+# Sums of three, which tilts multiply.
+PROBLEMS.append(
+    (
+        Setting(L=4, C=3, q=Fraction(3, 10), p=3, nu=Fraction(1, 10), sigma_A=1),
+        Coefficients(Fraction(1, 12), Fraction(1, 3), 0),
+    )
+)
 
 
 def spoil(monkeypatch, spoilt: str) -> None:
