@@ -27,7 +27,7 @@ from theory.certified_descent import Certificate, check_step
 
 __all__ = ["all_steps", "fingerprint", "is_kept", "prove", "proved_steps"]
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parents[__name__.count(".") - 1]
 
 
 def sources() -> list[Path]:
