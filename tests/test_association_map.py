@@ -14,7 +14,7 @@ from theory.dynamics import gradient_flow, plateau
 from theory.equal_logits import climb_floor, equal_logits, plateau_at_equal_logits
 from theory.population import expectation
 from theory.setting import Coefficients, Setting
-from theory.slow_attention import slow_attention
+from theory.slow_attention import _settle, slow_attention
 
 FAILING = Setting(L=5, C=2, q=0.8, p=3, nu=1.0, sigma_A=0.3)
 TINY = Config(
@@ -89,6 +89,13 @@ def test_the_midpoint_rule_is_of_second_order() -> None:
         ends.append(path.rho[-1])
     first, second = np.abs(np.diff(ends))
     assert 3 < first / second < 6  # 4 in the limit
+
+
+def test_a_plateau_at_which_the_velocity_of_alpha_rises_is_refused() -> None:
+    level, still = plateau_at_equal_logits(FAILING), np.zeros(2)
+    assert _settle(FAILING, level, -1.0, still, "enumeration").slope < 0
+    with pytest.raises(ArithmeticError, match="does not fall"):
+        _settle(FAILING, level, 1.0, still, "enumeration")
 
 
 @pytest.mark.parametrize("bad", [{"step": 0.0}, {"stop": -1.0}])

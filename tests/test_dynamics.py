@@ -146,6 +146,19 @@ def test_acts_that_have_not_ended_are_none():
     assert acts(rising).plateau is acts(rising).half_rise is acts(rising).learnt is None
 
 
+def test_a_fall_is_not_taken_for_a_rise():
+    time, still = np.arange(8.0), np.zeros(8)
+    falling = Trajectory(SETTING, time, 1 - time / 10, -time, still, 1 + time)
+    assert acts(falling).plateau is acts(falling).half_rise is None
+    # A rise to a plateau at time 3, and a faster fall that stops at time 6.
+    alpha = np.array([0, 1, 2, 2, 2, -1.9, -1.9, -1.9])
+    # A gap that rises first and ends below its start.
+    gamma = np.array([0, 0.1, 0.2, 0, -1, -2, -3, -4.0])
+    found = acts(Trajectory(SETTING, time, alpha, gamma, still, 1 + time))
+    assert found.plateau == 3
+    assert found.half_rise is None
+
+
 def test_weak_diagonal_fails_to_associate_and_a_strong_one_succeeds():
     """(5, 2, 0.8): with σ_A = 0.3 attention turns away from the own set."""
     start, steps = Coefficients(0.05, 0.0, 0.0), {"eta_v": 2e-3, "eta_A": 1e3, "steps": 100}

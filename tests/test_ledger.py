@@ -244,6 +244,11 @@ PLANTED = [
     ("cor-conservation", symmetry, "symmetric_weights", lopsided, REFUTED),
     ("ex-transverse", stability, "_MOST", Fraction(52, 100), REFUTED),
     ("ex-transverse", stability, "_LEAST", Fraction(53, 100), REFUTED),
+    ("ex-transverse", stability, "_BELOW", Fraction(1, 6000), REFUTED),
+    ("ex-transverse", stability, "_NEGATIVE", Fraction(1, 5000), REFUTED),
+    ("rem-stability", stability, "_across", lambda *state: -across(*state), REFUTED),
+    ("ex-transverse", stability, "_across", lambda *state: across(*state) / 2, REFUTED),
+    ("prop-sets-pay", data, "bayes_error", lambda s: data.f_star_error(s).nonpositive, REFUTED),
     ("ex-hard-bayes", no_association, "bayes_error", lambda s: 2 * data.bayes_error(s), REFUTED),
     ("thm-3-2", no_association, "AttentionLevels", lambda a, g, r: levels(a, r, g), REFUTED),
     ("rem-gram", model, "certificate", lambda name: certificate("12-patches"), REFUTED),
@@ -292,6 +297,7 @@ tolerance, hard = no_association.power_tolerance, no_association.hard_attention_
 symmetric, failure = transfer.symmetric_weights, transfer.averaging_failure
 boxes, empty = transfer.box_bound, transfer.empty_boxes
 data_f_star, data_law = data.f_star, data.spurious_law
+across = stability._across
 beyond, sums = expectation._beyond, expectation._sums
 gradients = comparison._sample_gradients
 levels, listed = no_association.AttentionLevels, start.enumerate_samples

@@ -238,9 +238,10 @@ class Acts:
     Attributes
     ----------
     plateau : float or None
-        First time, after its fastest rise, that |α| moves at 5 % of its greatest speed or less.
+        First time, after its fastest rise, that |α| moves at 5 % of the speed of that rise or less.
     half_rise : float or None
-        First time γ − ρ has made half of its way from its first to its largest value.
+        First time γ − ρ has made half of its way from its first to its largest value; ``None`` too
+        if its last value is not above its first.
     learnt : float or None
         First time the loss is below the threshold.
     """
@@ -274,12 +275,12 @@ def acts(trajectory: Trajectory, *, loss: float = 0.1) -> Acts:
     def first(reached: np.ndarray) -> float | None:
         return float(trajectory.time[reached.argmax()]) if reached.any() else None
 
-    speed = np.abs(np.gradient(trajectory.alpha, trajectory.time))
-    after_peak = np.arange(len(trajectory)) >= speed.argmax()
+    climb = np.gradient(np.abs(trajectory.alpha), trajectory.time)
+    after_peak = np.arange(len(trajectory)) >= climb.argmax()
     gap = trajectory.gamma - trajectory.rho
     halfway = (gap[0] + gap.max()) / 2
     return Acts(
-        plateau=first(after_peak & (speed <= 0.05 * speed.max())),
-        half_rise=first((gap >= halfway) & (gap > gap[0])),
+        plateau=first(after_peak & (np.abs(climb) <= 0.05 * climb.max())),
+        half_rise=first((gap >= halfway) & (gap[-1] > gap[0])),
         learnt=first(trajectory.loss < loss),
     )

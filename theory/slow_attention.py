@@ -5,7 +5,8 @@ are smaller by orders of magnitude.  In the limit α rests on its plateau,
 
     E[sig(−F) ∂F/∂α] = 0  at  α = α(γ, ρ),    d(γ, ρ)/ds = (γ', ρ') / |(γ', ρ')|,
 
-s being the length of the path, in logits; the time ∫ ds / |(γ', ρ')| is in units of 1/η_A.
+α(γ, ρ) the continuation of the first root, simple as long as α' falls through it, and s the length
+of the path, in logits; the time ∫ ds / |(γ', ρ')| is in units of 1/η_A.
 In: a setting.  Out: the path, by the midpoint rule, from γ = ρ = 0 until γ − ρ reaches ±stop.
 """
 
@@ -50,6 +51,9 @@ def _settle(
         # Far from the root a secant may point anywhere: a step changes α by a half at most.
         move = float(np.clip(-value / slope, -0.4, 0.4))
         if abs(move) < _ROOT:
+            if not slope < 0:
+                where = f"alpha = {alpha:.3g}, logits {tuple(logits)}"
+                raise ArithmeticError(f"the plateau of alpha ends: α' does not fall at {where}")
             return _Settled(alpha, slope, found)
         old, alpha = value, alpha * math.exp(move)
         value, found = climb(alpha)
@@ -95,7 +99,8 @@ def slow_attention(
     ValueError
         If C = 1, a step or stop that is not positive.
     ArithmeticError
-        If α has no plateau that can be followed, or an expectation fails.
+        If α has no plateau that can be followed, or one at which its velocity does not fall with
+        α (the path is not defined beyond it), or an expectation fails.
 
     Examples
     --------

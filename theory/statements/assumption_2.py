@@ -423,6 +423,7 @@ STATEMENTS = (
         title="Slow attention",
         text=r"""The path of $(\gamma,\rho)$ along $(\gamma',\rho')$ from $0$ with $\alpha$ on its
             plateau.""",
+        hypotheses=(r"the root of $\alpha'$ is simple and continues",),
         depends=("def-descent", "prop-plateau"),
         checks=(slow_path_of_the_code,),
     ),

@@ -226,9 +226,18 @@ def error_of_the_total() -> Claims:
         yield "of the code", error, invariant_error(setting)
 
 
-@symbolic("all images at (2, 2), (4, 1), (4, 2), three rates: f*, and f* of sets merged in pairs")
+@symbolic("2 ≤ L ≤ 6, C ≤ 6, five rates: exact errors, equal exactly where the statement says")
+def where_the_sets_pay() -> Claims:
+    for L, C, q in product(range(2, 7), range(1, 7), (Fraction(0), *_RATES)):
+        setting = _setting(L, C, q)
+        gain = invariant_error(setting) - bayes_error(setting)
+        equal = L == 2 or C == 1 or q == 0 or (C, q) == (2, 1) or (L, C, q) == (3, 3, 1)
+        yield f"sign of the gain at {L, C, q}", (gain > 0) - (gain < 0), int(not equal)
+
+
+@symbolic("all images at (4, 1), (6, 1), (4, 2), three rates: f*, and f* of sets merged in pairs")
 def structure_of_the_data() -> Claims:
-    for (L, C), q in product(((2, 2), (4, 1), (4, 2)), _RATES[1:]):
+    for (L, C), q in product(((4, 1), (6, 1), (4, 2)), _RATES[1:]):
         partition = Partition.contiguous(L, C)
         samples = list(enumerate_samples(partition, q))
         merged = [(*partition.sets[k], *partition.sets[k + 1]) for k in range(0, L, 2)]
@@ -387,7 +396,10 @@ STATEMENTS = (
         title="The data is spatially structured",
         text=r"""With $f^\star$ the error is $\Pr[yf^\star\le0]$; no $\phi$ gives less than the
             Bayes error; and contiguous sets merged in pairs serve for $f^\star$ as well.""",
-        hypotheses=(r"the errors in question are below $\frac12$",),
+        hypotheses=(
+            r"the errors in question are below $\frac12$",
+            r"$L\ge4$ even for the merged sets",
+        ),
         depends=("asm-data", "def-structured", "def-f-star", "prop-f-star", "prop-bayes"),
         checks=(structure_of_the_data,),
     ),
@@ -405,6 +417,15 @@ STATEMENTS = (
         text=r"$e_{\mathrm{inv}}=\frac12(1-\Pr(-C<R\le C))$.",
         depends=("asm-data", "def-einv", "lem-laws"),
         checks=(error_of_the_total,),
+    ),
+    Statement(
+        id="prop-sets-pay",
+        kind="proposition",
+        title="Where the sets pay",
+        text=r"""$e_{\mathrm{inv}}$ is at least the Bayes error, with equality exactly if $L=2$,
+            $C=1$, $q=0$, $(C,q)=(2,1)$ or $(L,C,q)=(3,3,1)$.""",
+        depends=("asm-data", "prop-bayes", "lem-einv"),
+        checks=(where_the_sets_pay,),
     ),
     Statement(
         id="ex-errors",

@@ -273,8 +273,8 @@ def parts_by_enumeration() -> Claims:
 
 # (setting, ends of an interval of α that holds a root of α'): two plateaus with a negative drive.
 _NEGATIVE = (
-    (("5", "2", "4/5", "1", "3/10"), "59301/1000000", "59421/1000000"),
-    (("16", "4", "1/2", "1/20", "1/2"), "324583/10000000", "324649/10000000"),
+    (("5", "2", "4/5", "1", "3/10"), "0.059301", "0.059421"),
+    (("16", "4", "1/2", "1/20", "1/2"), "0.0324583", "0.0324649"),
 )
 
 
@@ -332,14 +332,12 @@ STATEMENTS = (
             \langle(g(1)-g(x_i))(1-x_j)\rangle]$.""",
         hypotheses=(r"$\gamma=\rho$", r"$C\ge2$", r"$L\ge2$"),
         depends=("lem-equal-logits",),
-        paper="Theorem 4.1",
-        relation="finite-size form",
         checks=(pairs_of_the_drive, drive_by_enumeration),
     ),
     Statement(
         id="cor-drive",
         kind="corollary",
-        title="Right images pull, wrong images push",
+        title="Who pulls and who pushes",
         text=r"""An image with $T\ge0$ adds to the drive a term $\ge0$; if $b\le2$, one with $T<0$
             a term $\le0$.""",
         hypotheses=(r"$\alpha>0$", r"$b>0$"),
@@ -355,8 +353,6 @@ STATEMENTS = (
             $\Delta_{\text{even}}>0$, and $\Delta_{\text{odd}}$ has the sign of $bT$.""",
         hypotheses=(r"$\gamma=\rho$", r"$C\ge2$", r"$L\ge2$"),
         depends=("thm-drive",),
-        paper="Theorem 4.1",
-        relation="finite-size form",
         checks=(parts_of_the_increment, parts_by_enumeration),
     ),
     Statement(

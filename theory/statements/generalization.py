@@ -325,7 +325,7 @@ STATEMENTS = (
         text=r"""$g(X)=\varphi(\sum_j\langle w_j,X_j\rangle)$; monotone if $\varphi$ is. We write
             $c_j=\langle w_j,w^\star\rangle$ and $U=\sum_jc_jx_j$.""",
         depends=("asm-data",),
-        paper="Definition 3.1",
+        paper="Theorem 3.1",
         relation="as stated",
     ),
     Statement(

@@ -221,6 +221,31 @@ def gram_identity() -> Claims:
     yield "A_ii + A_jj − A_ij − A_ji", sp.expand(left), sp.expand((p - q).dot(p - q))
 
 
+@symbolic("all σ_A, γ, ρ and all row shifts, at (L, C) = (2, 2), (3, 2), (2, 3)")
+def gram_eigenspaces() -> Claims:
+    own, inside, across = sp.symbols("sigma gamma rho", real=True)
+    for L, C in ((2, 2), (3, 2), (2, 3)):
+        D, partition = L * C, Partition.contiguous(L, C)
+        A = sp.Matrix(D, D, lambda i, j, same=partition.same_set:
+                      own if i == j else inside if same[i, j] else across)  # fmt: skip
+        shifted = A + sp.Matrix(sp.symbols(f"c0:{D}", real=True)) * sp.ones(1, D)
+        in_set = [sp.eye(D).col(i) - sp.eye(D).col(i + 1) for i in range(D) if (i + 1) % C]
+        of_sets = [
+            sp.Matrix(D, 1, lambda i, _, k=k, C=C: (i // C == k) - (i // C == k + 1))
+            for k in range(L - 1)
+        ]
+        values = (own - inside, own + (C - 1) * inside - C * across)
+        for vectors, value, square in ((in_set, values[0], 2), (of_sets, values[1], 2 * C)):
+            for u in vectors:
+                yield f"A u at {L, C}", (A * u - value * u).expand(), sp.zeros(D, 1)
+                yield f"uᵀAu, shifted, at {L, C}", sp.expand((u.T * shifted * u)[0]), square * value
+        one = sp.ones(D, 1)
+        together = sp.Matrix.hstack(one, *in_set, *of_sets)
+        yield f"they span at {L, C}", together.rank(), D
+        for u in (*in_set, *of_sets):
+            yield f"11ᵀ moves no other at {L, C}", one.T * u, sp.zeros(1, 1)
+
+
 @certified("γ − σ_A in the last balls of the certificates at 64 and 196 patches")
 def gamma_is_proved_to_pass() -> Iterator[tuple[str, object]]:
     for name in ("64-patches", "196-patches"):
@@ -262,7 +287,11 @@ STATEMENTS = (
         title="Without association only the total counts",
         text=r"""At equal logits off the diagonal $F$ has the sign of $T$, and
             $\Pr[yF\le0]=e_{\mathrm{inv}}+\frac12\Pr(R=-C)$.""",
-        hypotheses=(r"$A_{ij}=\gamma$ for all $i\ne j$", r"$v=\alpha w^\star$, $\alpha>0$"),
+        hypotheses=(
+            r"$A_{ij}=\gamma$ for all $i\ne j$",
+            r"$v=\alpha w^\star$, $\alpha>0$",
+            r"all $x_j\in\{-1,0,1\}$",
+        ),
         depends=("asm-data", "def-vit", "lem-einv"),
         checks=(only_the_total_counts,),
     ),
@@ -324,10 +353,14 @@ STATEMENTS = (
         id="rem-gram",
         kind="remark",
         title="A trained $A$ need not be a Gram matrix",
-        text=r"""Gram matrices up to row shifts have
-            $A_{ii}+A_{jj}-A_{ij}-A_{ji}=\|p_i-p_j\|^2\ge0$, so $\gamma\le\sigma_A$; training can
-            pass that.""",
-        depends=("def-association", "thm-certified"),
-        checks=(gram_identity, gamma_is_proved_to_pass, gamma_passes_the_diagonal),
+        text=r"""$A_{ij}=\langle p_i,p_j\rangle+c_i$ is possible exactly if $\gamma\le\sigma_A$ and
+            $C\rho\le\sigma_A+(C-1)\gamma$; training can pass the first. With a matrix $W$ between
+            the encodings every $A$ is possible.""",
+        hypotheses=("the three-coefficient form", r"$C\ge2$", r"$d\ge D$"),
+        depends=("def-association", "prop-margin", "thm-certified"),
+        checks=(
+            *(gram_identity, gram_eigenspaces),
+            *(gamma_is_proved_to_pass, gamma_passes_the_diagonal),
+        ),
     ),
 )

@@ -323,7 +323,7 @@ STATEMENTS = (
         text=r"""$A_{ij}=p_i^\top Wp_j$ with encodings $p_1,\dots,p_D$, the columns of $P$;
             association of encodings is association of their Gram matrix $P^\top P$.""",
         depends=("def-vit", "def-association"),
-        paper="Definition 3.2",
+        paper="Definitions 3.1, 3.2",
         relation="finite-size form",
     ),
     Statement(

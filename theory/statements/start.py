@@ -237,6 +237,8 @@ def gamma_falls_at_the_start() -> Claims:
     yield "γ' by hand", rate.gamma, Fraction(-69768, 390625)
     yield "ρ' by hand", rate.rho, Fraction(-659718, 390625)
     yield "both fall, ρ faster", rate.rho < rate.gamma < 0, True
+    for name, value, digits in (("γ'", rate.gamma, "-0.18"), ("ρ'", rate.rho, "-1.69")):
+        yield f"{name} to two places", abs(value - Fraction(digits)) < Fraction(1, 200), True
 
 
 STATEMENTS = (
@@ -255,7 +257,7 @@ STATEMENTS = (
         title="Attention that does not distinguish sets",
         text=r"""At $\gamma=\rho$: $O_i=\kappa(bx_i+T)$ and $\partial F/\partial A_{ij}=
             \frac\kappa\tau\sigma'(O_i)(x_j-(bx_i+T)/Z)$.""",
-        hypotheses=(r"$\gamma=\rho$",),
+        hypotheses=(r"$C\ge2$", r"$\gamma=\rho$"),
         depends=("def-vit", "def-descent"),
         checks=(equal_logits,),
     ),
@@ -273,8 +275,6 @@ STATEMENTS = (
             r"$\sig(-F)$ is $\frac12$",
         ),
         depends=("def-descent", "lem-equal-logits", "lem-laws"),
-        paper="Theorem 4.1",
-        relation="finite-size form",
         checks=(rates_at_the_start, rates_by_enumeration, moments_of_the_start),
     ),
     Statement(

@@ -410,7 +410,7 @@ STATEMENTS = (
         title="Reduced model",
         text=r"""$O=\alpha D[(\Lambda-\Gamma)\delta+(\Gamma-\Xi)s+\Xi T]$; the partial derivatives
             of the loss in $(\alpha,\gamma,\rho)$ are those of the full model, times the number of
-            pairs.""",
+            pairs ($\gamma$ if $C\ge2$).""",
         depends=("def-vit", "thm-three-coefficients"),
         checks=(reduced_model_by_hand,),
     ),
