@@ -83,10 +83,10 @@ def crop_batches(
 
 
 def usual_workers() -> int:
-    """Processes that read images: the cores of this process, at most 8, shared by its machine's
-    processes where a launcher has started several."""
+    """Processes that read images: the cores of this process, at most 8, shared by all processes
+    of the training."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(8, (cores or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    return max(1, min(8, (cores or 1) // int(os.environ.get("WORLD_SIZE", "1"))))
 
 
 class _Seeded(Dataset):

@@ -6,12 +6,15 @@ In: numbers.  Out: a frozen :class:`FitConfig`, or a ``ValueError`` that names t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-__all__ = ["PRECISIONS", "FitConfig"]
+__all__ = ["GONE", "PRECISIONS", "FitConfig"]
 
 #: Arithmetic by Fabric's name: float32, or bfloat16 products with float32 weights.
 PRECISIONS = ("32-true", "bf16-mixed")
+#: Fields that older checkpoints and records name, at the values at which they did nothing.
+GONE = {"accumulate": 1, "ema": None, "mixup": 0.0, "cutmix": 0.0, "label_smoothing": 0.0}
 
 
 @dataclass(frozen=True)
@@ -31,18 +34,8 @@ class FitConfig:
     warmup : float
         Fraction of the steps, in [0, 1), over which the learning rate rises linearly; a half cosine
         takes it to 0 in the rest.
-    accumulate : int
-        Equal parts into which a batch is cut so that it fits into memory; the gradients are added
-        up, and the update is that of the whole batch up to rounding.
     precision : str
         ``32-true`` or ``bf16-mixed``.
-    ema : float, optional
-        Keep an exponential average of the weights with this decay in (0, 1); see :func:`fit`.
-        The decay of update k is at most 1 − k^(−2/3), so that the start is soon forgotten.
-    mixup, cutmix : float
-        Parameter of the Beta distribution of timm's ``Mixup``, 0 for none.
-    label_smoothing : float
-        In [0, 1).
     clip : float, optional
         Largest norm of the gradient.
     checkpoint_every : int, optional
@@ -61,10 +54,10 @@ class FitConfig:
     --------
     >>> FitConfig(steps=100).warmup_steps
     10
-    >>> FitConfig(steps=100, batch=64, accumulate=3)
+    >>> FitConfig(lr=0)
     Traceback (most recent call last):
         ...
-    ValueError: FitConfig.accumulate = 3: accumulate must divide batch = 64
+    ValueError: FitConfig.lr = 0: lr must be a finite number > 0
     """
 
     steps: int = 1000
@@ -72,36 +65,22 @@ class FitConfig:
     lr: float = 1e-3
     weight_decay: float = 0.05
     warmup: float = 0.1
-    accumulate: int = 1
     precision: str = "32-true"
-    ema: float | None = None
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    label_smoothing: float = 0.0
     clip: float | None = None
     checkpoint_every: int | None = None
     log_every: int = 50
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self._integers("steps", "batch", "accumulate", "log_every", least=1)
+        self._integers("steps", "batch", "log_every", least=1)
         self._integers("seed", least=0)
         if self.checkpoint_every is not None:
             self._integers("checkpoint_every", least=1)
         self._numbers("lr", allowed="a finite number > 0", low=0.0, open_below=True)
-        for name in ("weight_decay", "mixup", "cutmix"):
-            self._numbers(name, allowed="a finite number >= 0", low=0.0)
-        for name in ("warmup", "label_smoothing"):
-            self._numbers(name, allowed="a number in [0, 1)", low=0.0, below=1.0)
-        if self.ema is not None:
-            self._numbers("ema", allowed="None or in (0, 1)", low=0.0, open_below=True, below=1.0)
+        self._numbers("weight_decay", allowed="a finite number >= 0", low=0.0)
+        self._numbers("warmup", allowed="a number in [0, 1)", low=0.0, below=1.0)
         if self.clip is not None:
             self._numbers("clip", allowed="None or a finite number > 0", low=0.0, open_below=True)
-        if self.batch % self.accumulate:
-            raise ValueError(
-                f"FitConfig.accumulate = {self.accumulate}: accumulate must divide "
-                f"batch = {self.batch}"
-            )
         if self.precision not in PRECISIONS:
             raise ValueError(
                 f"FitConfig.precision = {self.precision!r}: precision must be one of "
@@ -131,6 +110,11 @@ class FitConfig:
             raise ValueError(f"FitConfig.{name} = {value!r}: {name} must be {allowed}")
         # A scalar of numpy is a float too, but a checkpoint that holds one is not read as data.
         object.__setattr__(self, name, float(value))
+
+    def decisive(self) -> dict[str, Any]:
+        """The fields that decide the weights at the end, the seed apart."""
+        free = {"checkpoint_every", "log_every", "seed"}
+        return {name: value for name, value in asdict(self).items() if name not in free}
 
     @property
     def warmup_steps(self) -> int:
