@@ -18,8 +18,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from numerics.datasets import ImageSet
 from numerics.photos import Crops
+from numerics.seeds import seed_of
 
-__all__ = ["Batches", "DatasetBatches", "crop_batches", "dataset_batches", "seed_of"]
+__all__ = ["Batches", "DatasetBatches", "crop_batches", "dataset_batches"]
 
 
 class Batches(Protocol):
@@ -31,25 +32,6 @@ class Batches(Protocol):
     """
 
     def __call__(self, step: int, generator: torch.Generator, /) -> tuple[Tensor, Tensor]: ...
-
-
-#: What :func:`seed_of` gives seeds for: each draws independently of the others.
-USES = ("batch", "mix", "model", "order", "item")
-
-
-def seed_of(use: str, *numbers: int) -> int:
-    """A seed below 2⁶³ for one use and a tuple of integers ≥ 0; others give unrelated seeds.
-
-    Examples
-    --------
-    >>> seed_of("batch", 0, 1) == seed_of("batch", 0, 1)
-    True
-    >>> len({seed_of("batch", 0, 1), seed_of("batch", 1, 0), seed_of("order", 0, 1)})
-    3
-    """
-    entropy = (USES.index(use), len(numbers), *numbers)
-    high, low = np.random.SeedSequence(entropy).generate_state(2, np.uint32).tolist()
-    return (high << 31) ^ low
 
 
 def crop_batches(

@@ -192,7 +192,7 @@ def fit(
     }
     state, path = _found(folder, resume, fixed, fabric)
     with global_generators(fabric.device), warnings.catch_warnings():
-        # DDP finds fault with the layout of weights with a side of length 1; their values are right.
+        # DDP finds fault with the layout of weights of side 1; their values are right.
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         run = Run(model, batches, config, fabric)
         training = _Training(run, record, observe, folder, fixed, last=path)
@@ -236,18 +236,17 @@ class _Training:
             for self.step in range(start, config.steps + 1):
                 loss, norm = run.gradient(self.step)
                 self._check(loss, norm)
-                end = self.step == config.steps
                 if start < self.step < config.steps and self.step % config.checkpoint_steps == 0:
                     self._save(finished=False)
                 throughput = (self.step - start) * config.batch / (time.perf_counter() - began)
-                row = {"loss": loss}
-                if self.step in self.record:
-                    row |= self._observed()
+                recorded, last = self.step in self.record, self.step == config.steps
+                row = {"loss": loss} | (self._observed() if recorded else {})
+                if recorded:
                     self.history.add(self.step, row)
-                if metrics and (self.step in self.record or self.step % config.log_every == 0 or end):
+                if metrics and (recorded or last or self.step % config.log_every == 0):
                     extra = {"lr": run.lr, "gradient": norm, "images_per_second": throughput}
                     metrics.add({"step": self.step, **row, **extra})
-                if not end:
+                if not last:
                     run.optimizer.step()
                     bar.update(task, completed=self.step + 1, loss=loss, throughput=throughput)
         self._save(finished=True)

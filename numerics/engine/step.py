@@ -23,8 +23,9 @@ from timm.optim import param_groups_weight_decay
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor, nn
 
-from numerics.engine.batches import Batches, DatasetBatches, seed_of
+from numerics.engine.batches import Batches, DatasetBatches
 from numerics.engine.config import FitConfig
+from numerics.seeds import seed_of
 
 __all__ = ["launch"]
 
