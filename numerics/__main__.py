@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.table import Table
 
 from numerics.command_options import failure, with_options_of
-from numerics.configs import OnDatasets, Options, Seeded
 from numerics.datasets import load_dataset
 from numerics.engine import FitConfig, launch
 from numerics.engine.standalone import load_everywhere, train_model
-from numerics.experiments import Experiment, load_experiment, names, summary
+from numerics.experiment import Experiment, OnDatasets, Options, Seeded
+from numerics.experiments import load_experiment, names, summary
 from numerics.records import RECORDS, Record, begin, provenance, write_record
 
 #: Where an experiment's trainings keep their checkpoints when no folder is named.

@@ -24,18 +24,10 @@ def failure(message: str) -> typer.Exit:
     return typer.Exit(2)
 
 
-def _helps(config: type) -> dict[str, str]:
-    """What the docstring of a dataclass says of each of its fields, under ``Parameters``."""
-    found = re.findall(r"^ *(\w+(?:, \w+)*) : .*\n((?: {8}.+\n)+)", config.__doc__ or "", re.M)
-    return {
-        name: " ".join(text.replace("``", "").split())
-        for names, text in found
-        for name in names.split(", ")
-    }
-
-
 def with_options_of(config: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command one option for each field of a dataclass, for its argument ``config``.
+    """Give a command one option for each field of a dataclass, instead of its argument ``config``.
+
+    What the docstring of the dataclass says of a field is the help of its option.
 
     Examples
     --------
@@ -45,34 +37,34 @@ def with_options_of(config: Any) -> Callable[[Callable[..., None]], Callable[...
     ...     print(model, config.steps, config.lr)
     >>> train("vit", steps=7)
     vit 7 0.001
-    >>> list(inspect.signature(train).parameters)[:3]
-    ['model', 'steps', 'batch']
     """
-    hints, helps = get_type_hints(config), _helps(config)
-
-    own = [
-        inspect.Parameter(
+    said = dict(re.findall(r"^ *(\w+) : .*\n((?: {8}.+\n)+)", config.__doc__, re.MULTILINE))
+    hints = get_type_hints(config)
+    own = {
+        field.name: inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=field.default,
-            annotation=Annotated[hints[field.name], typer.Option(help=helps[field.name])],
+            annotation=Annotated[
+                hints[field.name],
+                typer.Option(help=" ".join(said[field.name].replace("``", "").split())),
+            ],
         )
         for field in fields(config)
-    ]
+    }
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
         def call(*arguments: Any, **options: Any) -> None:
-            chosen = {one.name: options.pop(one.name) for one in own if one.name in options}
             try:
-                made = config(**chosen)
+                made = config(**{name: options.pop(name) for name in own if name in options})
             except ValueError as error:
                 raise failure(str(error)) from error
             command(*arguments, config=made, **options)
 
-        others = inspect.signature(command, eval_str=True).parameters.values()
-        kept = [one for one in others if one.name != "config"]
-        call.__signature__ = inspect.Signature([*kept, *own])  # type: ignore[attr-defined]
+        parameters = dict(inspect.signature(command, eval_str=True).parameters)
+        del parameters["config"]
+        call.__signature__ = inspect.Signature([*parameters.values(), *own.values()])  # type: ignore[attr-defined]
         return call
 
     return decorate

@@ -18,9 +18,9 @@ from typing import Any
 from timm.models.vision_transformer import VisionTransformer
 
 from numerics.association import estimate
-from numerics.configs import QUIET, Options
 from numerics.datasets import ImageSet, Splits, some_images
 from numerics.engine import FitConfig, dataset_batches, fit, usual_workers
+from numerics.experiment import QUIET, Options
 from numerics.networks import dataset_accuracy, parameter_count
 from numerics.positional import PositionalVisionTransformer
 from numerics.training import evenly

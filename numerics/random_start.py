@@ -26,8 +26,8 @@ from numpy.typing import ArrayLike, NDArray
 from rich.progress import track
 
 from numerics.association import estimate, read_coefficients
-from numerics.configs import QUIET, OfSetting, Options, Repeated
 from numerics.data import StructuredData, random_direction
+from numerics.experiment import QUIET, OfSetting, Options, Repeated
 from numerics.models import SimplifiedViT, error_rate
 from numerics.training import Batches, full_batch, train
 from theory.dynamics import Trajectory, gradient_descent

@@ -20,8 +20,8 @@ from typer.testing import CliRunner
 
 from numerics import cost
 from numerics.__main__ import app
-from numerics.configs import Options
 from numerics.cost import KINDS, Shape, flops, shape_of, traffic
+from numerics.experiment import Options
 from numerics.experiments import attention_cost
 from numerics.meter import RATES, device_rates, peak_memory, seconds
 from numerics.networks import parameter_count

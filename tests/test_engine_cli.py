@@ -17,10 +17,10 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from numerics import __main__ as command
-from numerics.configs import OnDatasets, Seeded
 from numerics.datasets import load_dataset
 from numerics.engine import FitConfig, fit, launch, list_checkpoints
 from numerics.engine.standalone import build_model, train_model
+from numerics.experiment import OnDatasets, Seeded
 from numerics.experiments import figure_1a, realistic
 
 ROOT = Path(__file__).parent.parent

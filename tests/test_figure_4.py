@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from numerics.configs import Options
 from numerics.data import Batch, StructuredData, random_direction
+from numerics.experiment import Options
 from numerics.experiments import figure_4, realistic
 from numerics.models import SimplifiedViT, logistic_loss
 from numerics.positional import PositionalVisionTransformer

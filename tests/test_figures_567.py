@@ -22,9 +22,9 @@ from numerics.comparison import (
     compare_over_seeds,
     recipe_for,
 )
-from numerics.configs import Options
 from numerics.datasets import NAMES, ImageSet, Splits, load_dataset, shrink, some_images
 from numerics.engine import FitConfig, dataset_batches, fit
+from numerics.experiment import Options
 from numerics.experiments import figure_5, figure_6, figure_7
 from numerics.networks import build_cnn, build_cnn_of_size, dataset_accuracy, parameter_count
 from numerics.permuted import PatchPermutation
@@ -283,7 +283,9 @@ TOY = recipe_for("digits", steps=30)
 
 def toy_compare(attention: str, seed: int = 0, **options):
     recipe = replace(TOY, width=8, depth=1, heads=2, batch=20, lr=1e-2)
-    return compare(attention, toy_splits(), recipe, seed=seed, recorded=3, **options)
+    return compare(
+        attention, toy_splits(), recipe, seed=seed, recorded=3, options=Options(**options)
+    )
 
 
 def toy_over_seeds(fraction: float):

@@ -14,8 +14,8 @@ from strategies import coefficients
 from sympy.combinatorics import PermutationGroup
 
 from numerics.association import estimate, read_coefficients
-from numerics.configs import Options
 from numerics.data import Batch, StructuredData, random_direction
+from numerics.experiment import Options
 from numerics.experiments import realistic
 from numerics.models import SimplifiedViT
 from numerics.training import History, fresh_batches, full_batch, train

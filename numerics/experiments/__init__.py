@@ -1,61 +1,18 @@
 """The experiments: each module of this package is one, and says what it is in ``EXPERIMENT``.
 
-Adding a module with an :class:`Experiment` adds an experiment: underscores of its name are hyphens
-on the command line and in the name of its record, and the first line of its docstring says what it
-shows.
+Adding a module adds an experiment: underscores of its name are hyphens on the command line and in
+the name of its record, and the first line of its docstring says what it shows.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from numerics.configs import Options, Seeded
+from numerics.experiment import Experiment
 
-__all__ = ["Experiment", "load_experiment", "names", "summary"]
-
-C = TypeVar("C", bound=Seeded)
-Results = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Experiment(Generic[C]):
-    """One experiment.
-
-    Parameters
-    ----------
-    run : callable
-        From a configuration and :class:`~numerics.configs.Options` to results that JSON can hold,
-        ``metrics`` among them.
-    light : Config
-        A configuration that runs in under a minute.  Its class, a frozen dataclass, has the size of
-        the record by default; one of :class:`~numerics.configs.OnDatasets` makes an experiment that
-        runs on any data set (``--dataset``, ``--root``).
-    fixed : callable
-        From a configuration to what the results depend on beyond it, in plain values.
-    resumable : bool
-        Whether ``run`` keeps checkpoints in ``options.directory``, a folder for each training
-        (``--resume``).
-    from_checkpoint : callable, optional
-        From the name of a trained network to what is read off it (``--checkpoint``).
-    table : callable, optional
-        From results to rows of text by column, to be printed beside the metrics.
-    """
-
-    run: Callable[[C, Options], Results]
-    light: C
-    fixed: Callable[[C], Results] = lambda config: {}
-    resumable: bool = False
-    from_checkpoint: Callable[[str], Results] | None = None
-    table: Callable[[Results], list[dict[str, str]]] | None = None
-
-    @property
-    def Config(self) -> type[C]:
-        """The class of its configurations."""
-        return type(self.light)
+__all__ = ["load_experiment", "names", "summary"]
 
 
 def names() -> list[str]:

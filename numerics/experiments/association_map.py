@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
-from numerics.configs import QUIET, Options, Seeded
-from numerics.experiments import Experiment
+from numerics.experiment import QUIET, Experiment, Options, Seeded
 from theory.dynamics import Trajectory, gradient_flow
 from theory.setting import Coefficients, Setting
 from theory.slow_attention import slow_attention

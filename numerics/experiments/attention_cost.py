@@ -24,9 +24,8 @@ from torch import nn
 
 import numerics.positional  # noqa: F401 - registers the models
 from numerics.association import estimate
-from numerics.configs import QUIET, Options, Seeded
 from numerics.cost import KINDS, flops, shape_of, traffic
-from numerics.experiments import Experiment
+from numerics.experiment import QUIET, Experiment, Options, Seeded
 from numerics.meter import RATES, device_rates, peak_memory, seconds
 
 __all__ = ["LIGHT", "Config", "fixed", "run", "table"]

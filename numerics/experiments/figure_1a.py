@@ -18,9 +18,8 @@ import torch
 from torch import Tensor
 
 from numerics.association import estimate
-from numerics.configs import QUIET, Options, Repeated
 from numerics.engine import FitConfig, crop_batches, fit
-from numerics.experiments import Experiment
+from numerics.experiment import QUIET, Experiment, Options, Repeated
 from numerics.networks import accuracy
 from numerics.photos import PHOTOS, train_and_test
 from numerics.pretrained import pretrained_encodings

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from numerics.association import estimate
-from numerics.configs import QUIET, Options, Repeated
-from numerics.experiments import Experiment
+from numerics.experiment import QUIET, Experiment, Options, Repeated
 from numerics.vision import grid_distance
 from theory.partition import Partition
 

@@ -20,9 +20,8 @@ import torch
 from torch import Tensor
 
 from numerics.association import chance_association, estimate, read_coefficients
-from numerics.configs import QUIET, OfSetting, Options, Repeated
 from numerics.data import StructuredData, random_direction
-from numerics.experiments import Experiment
+from numerics.experiment import QUIET, Experiment, OfSetting, Options, Repeated
 from numerics.gaussian import GaussianConvolution
 from numerics.models import SimplifiedViT, error_rate
 from numerics.training import History, evenly, full_batch, train

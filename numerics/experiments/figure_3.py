@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from numerics.association import estimate
-from numerics.configs import QUIET, Options, Seeded
 from numerics.data import StructuredData, random_direction
 from numerics.datasets import as_images
-from numerics.experiments import Experiment
+from numerics.experiment import QUIET, Experiment, Options, Seeded
 from theory.partition import Partition
 from theory.setting import Setting
 

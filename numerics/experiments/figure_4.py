@@ -16,10 +16,10 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 
 from numerics.association import estimate
-from numerics.configs import QUIET, OfSetting, Options, Repeated
 from numerics.data import StructuredData, random_direction
 from numerics.engine import FitConfig, fit
-from numerics.experiments import Experiment, realistic
+from numerics.experiment import QUIET, Experiment, OfSetting, Options, Repeated
+from numerics.experiments import realistic
 from numerics.models import SimplifiedViT
 from numerics.networks import accuracy
 from numerics.positional import PositionalVisionTransformer

@@ -17,10 +17,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from numerics.association import estimate
-from numerics.configs import QUIET, OnDatasets, Options, Repeated
 from numerics.datasets import Splits, describe, load_dataset, shrink
 from numerics.engine import FitConfig, dataset_batches, fit
-from numerics.experiments import Experiment
+from numerics.experiment import QUIET, Experiment, OnDatasets, Options, Repeated
 from numerics.networks import build_cnn_of_size, dataset_accuracy, parameter_count
 from numerics.permuted import PatchPermutation
 from numerics.training import evenly

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from numerics.comparison import accuracies, compare_over_seeds, recipe_for
-from numerics.configs import QUIET, OnDatasets, Options, Repeated
 from numerics.datasets import describe, load_dataset
-from numerics.experiments import Experiment
+from numerics.experiment import QUIET, Experiment, OnDatasets, Options, Repeated
 
 __all__ = ["LIGHT", "Config", "fixed", "run"]
 

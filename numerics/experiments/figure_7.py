@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from numerics.comparison import accuracies, compare_over_seeds, recipe_for
-from numerics.configs import QUIET, Options
 from numerics.datasets import load_dataset
-from numerics.experiments import Experiment, figure_6
+from numerics.experiment import QUIET, Experiment, Options
+from numerics.experiments import figure_6
 from numerics.experiments.figure_6 import fixed
 
 __all__ = ["LIGHT", "Config", "fixed", "run"]

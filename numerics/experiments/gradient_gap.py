@@ -18,9 +18,8 @@ import torch
 from rich.progress import track
 
 from numerics.association import estimate
-from numerics.configs import QUIET, OfSetting, Options, Repeated
 from numerics.data import StructuredData, random_direction
-from numerics.experiments import Experiment
+from numerics.experiment import QUIET, Experiment, OfSetting, Options, Repeated
 from numerics.models import SimplifiedViT, logistic_loss
 from theory.dynamics import gradient_descent
 from theory.partition import Partition

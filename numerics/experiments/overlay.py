@@ -15,9 +15,8 @@ import numpy as np
 import torch
 
 from numerics.association import estimate, read_coefficients
-from numerics.configs import QUIET, OfSetting, Options, Repeated
 from numerics.data import StructuredData, random_direction
-from numerics.experiments import Experiment
+from numerics.experiment import QUIET, Experiment, OfSetting, Options, Repeated
 from numerics.models import SimplifiedViT
 from numerics.training import History, fresh_batches, train
 from theory.dynamics import gradient_descent

@@ -13,9 +13,8 @@ from typing import Any
 import torch
 
 from numerics.association import estimate, read_coefficients
-from numerics.configs import QUIET, OfSetting, Options, Repeated
 from numerics.data import StructuredData
-from numerics.experiments import Experiment
+from numerics.experiment import QUIET, Experiment, OfSetting, Options, Repeated
 from numerics.models import SimplifiedViT, error_rate, logistic_loss
 from numerics.random_start import random_start
 from numerics.training import History, evenly, train

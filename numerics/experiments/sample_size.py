@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from numerics.configs import QUIET, Options
-from numerics.experiments import Experiment
+from numerics.experiment import QUIET, Experiment, Options
 from numerics.random_start import SweepConfig, sweep
 
 __all__ = ["LIGHT", "Config", "run"]

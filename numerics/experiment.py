@@ -1,17 +1,19 @@
-"""What the configurations of experiments share, and how an experiment is run.
+"""What an experiment is: a configuration, which decides the results, and options, which do not.
 
-A configuration decides the results, :class:`Options` do not.  In: numbers.  Out: frozen dataclasses
-from which an experiment derives its own.
+In: numbers.  Out: frozen dataclasses from which an experiment derives its own, and the
+:class:`Experiment` by which the command line, the records and the tests know it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from theory.setting import Setting
 
-__all__ = ["QUIET", "OfSetting", "OnDatasets", "Options", "Repeated", "Seeded"]
+__all__ = ["QUIET", "Experiment", "OfSetting", "OnDatasets", "Options", "Repeated", "Seeded"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Repeated(Seeded):
 
 @dataclass(frozen=True)
 class OfSetting:
-    """The fields of a :class:`~theory.setting.Setting`, of L sets of C patches."""
+    """A configuration with the fields of a :class:`~theory.setting.Setting`."""
 
     L: int = 9
     C: int = 4
@@ -98,7 +100,7 @@ class OfSetting:
 
 @dataclass(frozen=True)
 class OnDatasets:
-    """An experiment on one data set of :mod:`numerics.datasets`, or on several.
+    """A configuration on one data set of :mod:`numerics.datasets`, or on several.
 
     Examples
     --------
@@ -113,3 +115,42 @@ class OnDatasets:
     def datasets(self) -> tuple[str, ...]:
         """The data sets, also where it is one."""
         return (self.dataset,) if isinstance(self.dataset, str) else self.dataset
+
+
+C = TypeVar("C", bound=Seeded)
+
+
+@dataclass(frozen=True)
+class Experiment(Generic[C]):
+    """One experiment.
+
+    Parameters
+    ----------
+    run : callable
+        From a configuration and :class:`Options` to results that JSON can hold, ``metrics`` among
+        them.
+    light : Config
+        A configuration that runs in under a minute.  Its class has the size of the record by
+        default; one of :class:`OnDatasets` makes an experiment that runs on any data set
+        (``--dataset``, ``--root``).
+    fixed : callable
+        From a configuration to what the results depend on beyond it, in plain values.
+    resumable : bool
+        Whether ``run`` keeps checkpoints (``--resume``).
+    from_checkpoint : callable, optional
+        From the name of a trained network to what is read off it (``--checkpoint``).
+    table : callable, optional
+        From results to rows of text by column, to be printed beside the metrics.
+    """
+
+    run: Callable[[C, Options], dict[str, Any]]
+    light: C
+    fixed: Callable[[C], dict[str, Any]] = lambda config: {}
+    resumable: bool = False
+    from_checkpoint: Callable[[str], dict[str, Any]] | None = None
+    table: Callable[[dict[str, Any]], list[dict[str, str]]] | None = None
+
+    @property
+    def Config(self) -> type[Any]:
+        """The class of its configurations."""
+        return type(self.light)
