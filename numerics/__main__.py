@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import time
-from dataclasses import asdict, fields, replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any
 
 import torch
@@ -15,11 +14,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from numerics.command_options import failure, with_options_of
 from numerics.datasets import load_dataset
 from numerics.engine import FitConfig, launch
 from numerics.engine.standalone import load_everywhere, train_model
+from numerics.experiment import Experiment, OnDatasets, Options, Seeded
 from numerics.experiments import load_experiment, names, summary
-from numerics.records import RECORDS, Record, begin, fixed_by, provenance, write_record
+from numerics.records import RECORDS, Record, begin, provenance, write_record
 
 #: Where an experiment's trainings keep their checkpoints when no folder is named.
 RUNS = Path(__file__).parent / "runs"
@@ -28,16 +29,13 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 console = Console()
 
 
-def _fail(message: str) -> typer.Exit:
-    Console(stderr=True).print(message, style="red", markup=False, highlight=False)
-    return typer.Exit(2)
-
-
 def _check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise _fail(f"device {device!r} is not available: {str(error).splitlines()[0]}") from error
+        raise failure(
+            f"device {device!r} is not available: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _metrics_table(name: str, results: dict) -> Table:
@@ -63,22 +61,23 @@ def _rows_table(rows: list[dict[str, str]]) -> Table:
     return table
 
 
-def _with_data(
-    name: str, experiment: ModuleType, config: Any, dataset: str | None, root: Path | None
-) -> Any:
-    """The configuration with another data set, if the experiment has one."""
-    for field, value in (("dataset", dataset), ("root", None if root is None else str(root))):
-        if value is None:
-            continue
-        if field not in {f.name for f in fields(config)}:
-            having = [
-                other
-                for other in names()
-                if field in {f.name for f in fields(load_experiment(other).Config)}
-            ]
-            raise _fail(f"{name} takes no --{field}; those that do: {', '.join(having) or 'none'}")
-        config = replace(config, **{field: value})
-    return config
+def _refuse(name: str, option: str, takes: Callable[[Experiment], bool]) -> None:
+    """Fail if an experiment does not take an option, naming those that do."""
+    if not takes(load_experiment(name)):
+        taking = [other for other in names() if takes(load_experiment(other))]
+        raise failure(f"{name} takes no {option}; those that do: {', '.join(taking)}")
+
+
+def _has_datasets(experiment: Experiment) -> bool:
+    return issubclass(experiment.Config, OnDatasets)
+
+
+def _with_data(name: str, config: Seeded, **given: str | None) -> Seeded:
+    """The configuration with another data set or folder of them, if the experiment has any."""
+    given = {field: value for field, value in given.items() if value is not None}
+    for field in given:
+        _refuse(name, f"--{field}", _has_datasets)
+    return replace(config, **given)  # type: ignore[arg-type]
 
 
 def _map_of_the_middle(results: dict) -> Table:
@@ -92,16 +91,15 @@ def _map_of_the_middle(results: dict) -> Table:
     return table
 
 
-def _read_checkpoint(name: str, experiment: ModuleType, checkpoint: str, out: Path | None) -> None:
+def _read_checkpoint(name: str, checkpoint: str, out: Path | None) -> None:
     """Print, and keep in ``out``, what the experiment reads off a network that is given."""
-    if not hasattr(experiment, "from_checkpoint"):
-        reading = [other for other in names() if hasattr(load_experiment(other), "from_checkpoint")]
-        raise _fail(f"{name} takes no --checkpoint; those that do: {', '.join(reading)}")
+    _refuse(name, "--checkpoint", lambda experiment: experiment.from_checkpoint is not None)
+    read: Any = load_experiment(name).from_checkpoint
     origin, start = provenance(), time.perf_counter()
     try:
-        results = experiment.from_checkpoint(checkpoint)
+        results = read(checkpoint)
     except (ValueError, OSError) as error:
-        raise _fail(f"{name}: {error}") from error
+        raise failure(f"{name}: {error}") from error
     middle = results["side"] // 2
     console.print(_metrics_table(name, results))
     console.print(f"cosine similarity of all patches with patch ({middle}, {middle}), from 0:")
@@ -120,27 +118,13 @@ def _read_checkpoint(name: str, experiment: ModuleType, checkpoint: str, out: Pa
         _keep(record, out)
 
 
-def _check_resumable(name: str, experiment: ModuleType) -> None:
-    if not {"directory", "resume"} <= set(inspect.signature(experiment.run).parameters):
-        raise _fail(f"{name} keeps no checkpoints: run it without --resume")
-
-
-def _fetch(name: str, config: Any) -> None:
-    """Fetch the data sets of an experiment that are not there."""
-    if not hasattr(config, "dataset"):
-        raise _fail(f"{name} takes no --download: it has no data set by name")
-    given = config.dataset
-    for dataset in (given,) if isinstance(given, str) else given:
-        load_dataset(dataset, config.root, download=True)
-
-
 def _keep(record: Record, directory: Path) -> None:
     """Write a record; results that cannot be written there are printed, not lost."""
     try:
         console.print(f"{write_record(record, directory)} ({record.duration:.1f} s)")
     except (OSError, ValueError) as error:
         print(json.dumps(asdict(record)))
-        raise _fail(f"{error}: no record is written; its contents are printed above") from error
+        raise failure(f"{error}: no record is written; its contents are printed above") from error
 
 
 @app.command("list")
@@ -148,7 +132,7 @@ def list_experiments() -> None:
     """List the experiments."""
     table = Table("experiment", "what it shows")
     for name in names():
-        table.add_row(name, summary(load_experiment(name)))
+        table.add_row(name, summary(name))
     console.print(table)
 
 
@@ -192,20 +176,22 @@ def run(
     try:
         experiment = load_experiment(name)
     except ValueError as error:
-        raise _fail(str(error)) from error
+        raise failure(str(error)) from error
     if checkpoint is not None:
         unused = {"--light": light, "--download": download, "--resume": resume}
         unused |= {"--seed": seed is not None, "--dataset": bool(dataset), "--root": bool(root)}
         if given := [option for option, value in unused.items() if value]:
-            raise _fail(f"{name} --checkpoint trains nothing: run it without {', '.join(given)}")
-        return _read_checkpoint(name, experiment, checkpoint, out)
+            raise failure(f"{name} --checkpoint trains nothing: run it without {', '.join(given)}")
+        return _read_checkpoint(name, checkpoint, out)
     _check_device(device)
-    config = experiment.LIGHT if light else experiment.Config()
+    config: Any = experiment.light if light else experiment.Config()
     if seed is not None:
         config = replace(config, seed=seed)
-    config = _with_data(name, experiment, config, dataset, root)
+    config = _with_data(name, config, dataset=dataset, root=None if root is None else str(root))
     if resume:
-        _check_resumable(name, experiment)
+        _refuse(name, "--resume", lambda experiment: experiment.resumable)
+    if download:
+        _refuse(name, "--download", _has_datasets)
     # Only what decides the numbers belongs in the command that a record keeps.
     command = f"python -m numerics run {name} --seed {config.seed}"
     command += (" --light" if light else "") + (f" --device {device}" if device != "cpu" else "")
@@ -215,15 +201,15 @@ def run(
     start = time.perf_counter()
     try:
         origin, resumed = begin(folder, device) if resume else (provenance(device), 0)
-        if download:
-            _fetch(name, config)
-        options: dict[str, Any] = {"directory": folder, "resume": True} if resume else {}
-        results = experiment.run(config, device=device, progress=console.is_terminal, **options)
+        for given in config.datasets if download else ():
+            load_dataset(given, config.root, download=True)
+        options = Options(device, console.is_terminal, folder if resume else None, resume)
+        results = experiment.run(config, options)
     except (ValueError, ArithmeticError, OSError) as error:
-        raise _fail(f"{name}: {error}") from error
+        raise failure(f"{name}: {error}") from error
     duration = time.perf_counter() - start
     console.print(_metrics_table(name, results))
-    if hasattr(experiment, "table"):
+    if experiment.table is not None:
         # Wider than a pipe is taken to be: a table of results is of no use with its words cut.
         Console(width=140).print(_rows_table(experiment.table(results)))
 
@@ -236,7 +222,7 @@ def run(
             seed=config.seed,
             results=results,
             duration=round(duration, 2),
-            fixed=fixed_by(experiment, config),
+            fixed=experiment.fixed(config),
             resumed=resumed,
             **origin,
         )
@@ -244,30 +230,16 @@ def run(
 
 
 @app.command()
+@with_options_of(FitConfig)
 def train(
     model: Annotated[str, typer.Argument(help="A vision transformer of timm's registry.")],
     dataset: Annotated[str, typer.Option(help="See numerics.datasets.")],
     out: Annotated[Path, typer.Option(help="Folder of checkpoints, metrics and weights.")],
-    steps: Annotated[int, typer.Option(help="Updates of the weights.")] = 1000,
-    batch: Annotated[int, typer.Option(help="Images in one, over all devices together.")] = 64,
-    lr: Annotated[float, typer.Option(help="The largest learning rate.")] = 1e-3,
-    weight_decay: float = 0.05,
-    warmup: Annotated[float, typer.Option(help="Fraction of the steps.")] = 0.1,
-    accumulate: Annotated[int, typer.Option(help="Parts of a batch.")] = 1,
-    precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
-    ema: Annotated[float | None, typer.Option(help="Decay of the average of weights.")] = None,
-    mixup: float = 0.0,
-    cutmix: float = 0.0,
-    label_smoothing: float = 0.0,
-    clip: Annotated[float | None, typer.Option(help="Largest norm of the gradient.")] = None,
-    checkpoint_every: Annotated[int | None, typer.Option(help="Default steps/10.")] = None,
-    log_every: Annotated[int, typer.Option(help="Updates between lines of metrics.")] = 50,
-    seed: int = 0,
+    config: FitConfig,
     patch: Annotated[int | None, typer.Option(help="Side of a patch in pixels.")] = None,
     evaluations: Annotated[int, typer.Option(help="Measurements of test accuracy.")] = 10,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N")] = "cpu",
     devices: Annotated[int, typer.Option(help="Devices of this machine.")] = 1,
-    machines: Annotated[int, typer.Option(help="Machines; see numerics.engine.standalone.")] = 1,
     root: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path("data"),
     download: Annotated[bool, typer.Option("--download", help="Fetch what is missing.")] = False,
     resume: Annotated[
@@ -277,24 +249,7 @@ def train(
     """Train one vision transformer by itself, on one device or on several."""
     _check_device(device)
     try:
-        config = FitConfig(
-            steps=steps,
-            batch=batch,
-            lr=lr,
-            weight_decay=weight_decay,
-            warmup=warmup,
-            accumulate=accumulate,
-            precision=precision,
-            ema=ema,
-            mixup=mixup,
-            cutmix=cutmix,
-            label_smoothing=label_smoothing,
-            clip=clip,
-            checkpoint_every=checkpoint_every,
-            log_every=log_every,
-            seed=seed,
-        )
-        fabric = launch(device, precision=precision, devices=devices, machines=machines)
+        fabric = launch(device, precision=config.precision, devices=devices)
         done = train_model(
             model,
             load_everywhere(fabric, dataset, root, download=download),
@@ -307,7 +262,7 @@ def train(
             progress=console.is_terminal,
         )
     except (ValueError, ArithmeticError, OSError) as error:
-        raise _fail(str(error)) from error
+        raise failure(str(error)) from error
     if fabric.is_global_zero:
         right = done.history["test_accuracy"][-1]
         spread = (right * (1 - right) / done.test_images) ** 0.5

@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from timm.models.vision_transformer import VisionTransformer
@@ -21,6 +20,7 @@ from timm.models.vision_transformer import VisionTransformer
 from numerics.association import estimate
 from numerics.datasets import ImageSet, Splits, some_images
 from numerics.engine import FitConfig, dataset_batches, fit, usual_workers
+from numerics.experiment import QUIET, Options
 from numerics.networks import dataset_accuracy, parameter_count
 from numerics.positional import PositionalVisionTransformer
 from numerics.training import evenly
@@ -45,22 +45,20 @@ ATTENTIONS: dict[str, type[VisionTransformer]] = {
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How both networks are built and trained on a data set.
+class Recipe(FitConfig):
+    """How both networks are built and trained on a data set: a training, and a network for it.
 
     Parameters
     ----------
     patch : int
-        Side of a patch in pixels.
+        Side of a patch in pixels; it divides that of the images.
     width, depth, heads : int
         Of the transformer, as in :func:`~numerics.vision.build_vit`.
     mlp_ratio, encoding_std, class_token
         As there.
-    steps, batch, lr, weight_decay
-        As in :class:`~numerics.engine.FitConfig`; so are the remaining fields.
     """
 
-    patch: int
+    patch: int = 4
     width: int = 64
     depth: int = 3
     heads: int = 4
@@ -70,55 +68,20 @@ class Recipe:
     steps: int = 500
     batch: int = 32
     lr: float = 3e-3
-    weight_decay: float = 0.05
-    precision: str = "32-true"
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    label_smoothing: float = 0.0
-
-    def fit_config(self, seed: int) -> FitConfig:
-        """The training of one seed."""
-        return FitConfig(
-            steps=self.steps,
-            batch=self.batch,
-            lr=self.lr,
-            weight_decay=self.weight_decay,
-            precision=self.precision,
-            mixup=self.mixup,
-            cutmix=self.cutmix,
-            label_smoothing=self.label_smoothing,
-            seed=seed,
-        )
 
 
 # As in figure-4, but for the pixels, which are standardized here: see experiments.encoding_size.
-_DRAWN = Recipe(
-    patch=4, width=32, depth=2, encoding_std=0.3, class_token=False, steps=3000, batch=128
-)
-_CIFAR = Recipe(patch=4, width=192, depth=6, heads=3, mlp_ratio=4.0, steps=20_000, batch=256)
+_DRAWN = Recipe(width=32, depth=2, encoding_std=0.3, class_token=False, steps=3000, batch=128)
 
-#: One recipe a data set.  Those from ``cifar10`` on are for a CUDA device and have not been run.
+_PHOTOS = Recipe(steps=2000)
+
+#: One recipe for each data set whose images are small; those of CIFAR and SVHN are of the size of
+#: the photos, and take theirs.
 RECIPES = {
     "structured": _DRAWN,
     "gaussian-convolution": replace(_DRAWN, steps=2000),
     "digits": Recipe(patch=2, steps=1500),
-    "photos": Recipe(patch=4, steps=2000),
-    "cifar10": replace(_CIFAR, precision="bf16-mixed"),
-    "cifar100": replace(_CIFAR, precision="bf16-mixed"),
-    "svhn": replace(_CIFAR, precision="bf16-mixed"),
-    "imagenet": Recipe(
-        patch=16,
-        width=384,
-        depth=12,
-        heads=6,
-        mlp_ratio=4.0,
-        steps=110_000,
-        batch=1024,
-        precision="bf16-mixed",
-        mixup=0.8,
-        cutmix=1.0,
-        label_smoothing=0.1,
-    ),
+    **dict.fromkeys(("photos", "cifar10", "cifar100", "svhn"), _PHOTOS),
 }
 
 
@@ -149,10 +112,7 @@ def compare(
     seed: int,
     recorded: int = 5,
     test_images: int | None = None,
-    device: str = "cpu",
-    directory: Path | None = None,
-    resume: bool = False,
-    progress: bool = False,
+    options: Options = QUIET,
     label: str = "training",
 ) -> dict[str, Any]:
     """Train one of the two networks and measure it on the test part.
@@ -167,8 +127,6 @@ def compare(
         How often the accuracy is measured, the start and the end included; at least 2.
     test_images : int, optional
         Measure it on this many only; see :func:`~numerics.datasets.some_images`.
-    directory, resume
-        As in :func:`~numerics.engine.fit`.
 
     Returns
     -------
@@ -202,31 +160,28 @@ def compare(
         seed=seed,
     )
     train, test = (
-        part.to(device) if isinstance(part, ImageSet) else part for part in (data.train, data.test)
+        part.to(options.device) if isinstance(part, ImageSet) else part
+        for part in (data.train, data.test)
     )
     began = time.process_time()
     history = fit(
         model,
         dataset_batches(train, recipe.batch),
-        recipe.fit_config(seed),
-        device=device,
+        replace(recipe, seed=seed),
         observe=lambda model: {
             "test_accuracy": dataset_accuracy(
                 model, test, limit=test_images, workers=usual_workers()
             )
         },
         record_at=evenly(recipe.steps, recorded),
-        directory=directory,
-        resume=resume,
-        progress=progress,
         label=label,
         about={
             "dataset": data.name,
             "train_images": len(train),  # type: ignore[arg-type]
             "test_images": test_images,
             "attention": attention,
-            **asdict(recipe),
         },
+        **vars(options),
     )
     return {
         "attention": attention,
@@ -246,10 +201,7 @@ def compare_over_seeds(
     fraction: float = 1.0,
     recorded: int = 5,
     test_images: int | None = None,
-    device: str = "cpu",
-    directory: Path | None = None,
-    resume: bool = False,
-    progress: bool = False,
+    options: Options = QUIET,
 ) -> dict[str, Any]:
     """Train both networks from each seed, on a part of the training images or on all.
 
@@ -257,8 +209,6 @@ def compare_over_seeds(
     ----------
     fraction : float
         Of the training part, in (0, 1].
-    directory : path, optional
-        Of the checkpoints, with a folder for each training.
 
     Returns
     -------
@@ -290,10 +240,7 @@ def compare_over_seeds(
                     seed=seed,
                     recorded=recorded,
                     test_images=test_images,
-                    device=device,
-                    directory=directory and directory / label,
-                    resume=resume,
-                    progress=progress,
+                    options=options.within(label),
                     label=label.replace("-", " "),
                 )
             )

@@ -19,6 +19,7 @@ from dataclasses import dataclass, fields
 from timm.models.vision_transformer import Block, VisionTransformer
 
 from numerics.networks import parameter_count
+from numerics.positional import PositionalBlock
 from theory.inputs import integer
 
 __all__ = ["KINDS", "Shape", "flops", "shape_of", "traffic"]
@@ -128,7 +129,8 @@ def shape_of(model: VisionTransformer) -> Shape:
     Shape(N=5, patches=4, C=8, hidden=32, depth=1, heads=2, pixels=48, classes=3, parameters=1355)
     """
     blocks = list(model.blocks)
-    if any(type(block) is not Block for block in blocks) or model.attn_pool is not None:
+    plain = all(type(block) in (Block, PositionalBlock) for block in blocks)
+    if not plain or model.attn_pool is not None:
         raise ValueError(
             "shape_of.model has other blocks or another pooling than timm's vit_*_patch*: the "
             "cost of those is not known here"

@@ -26,6 +26,7 @@ from rich.progress import track
 
 from numerics.association import estimate, read_coefficients
 from numerics.data import StructuredData, random_direction
+from numerics.experiment import QUIET, OfSetting, Options, Repeated
 from numerics.models import SimplifiedViT, error_rate
 from numerics.training import Batches, full_batch, train
 from theory.dynamics import Trajectory, gradient_descent
@@ -100,7 +101,7 @@ def random_start(
 
 
 @dataclass(frozen=True)
-class SweepConfig:
+class SweepConfig(OfSetting, Repeated):
     """One training of the realistic setting; runs have seeds ``seed``, …, ``seed + runs − 1``.
 
     A training makes ``steps · fine`` steps of size η / ``fine``, so that its time in steps of size
@@ -110,10 +111,6 @@ class SweepConfig:
 
     L: int = 6
     C: int = 3
-    q: float = 0.2
-    p: int = 3
-    nu: float = 0.05
-    sigma_A: float = 2.0
     d: int = 32
     omega_v: float = 0.01
     omega_A: float = 0.01
@@ -124,12 +121,7 @@ class SweepConfig:
     steps: int = 120
     fine: int = 1
     runs: int = 16
-    seed: int = 0
     method: str = "enumeration"
-
-    def setting(self) -> Setting:
-        """The part that theory knows of."""
-        return Setting(L=self.L, C=self.C, q=self.q, p=self.p, nu=self.nu, sigma_A=self.sigma_A)
 
 
 # One number of an experiment's axis changes these fields; any other axis is a field of its own.
@@ -310,11 +302,7 @@ def _mean(values: Iterable[float | None]) -> dict[str, Any] | None:
 
 
 def sweep(
-    config: SweepConfig,
-    axes: Mapping[str, Sequence[float]],
-    *,
-    device: str = "cpu",
-    progress: bool = True,
+    config: SweepConfig, axes: Mapping[str, Sequence[float]], options: Options = QUIET
 ) -> dict[str, Any]:
     """Measure ``config.runs`` seeds at each value of each axis, all else as in ``config``.
 
@@ -339,30 +327,26 @@ def sweep(
     Examples
     --------
     >>> tiny = SweepConfig(L=2, C=2, d=3, N_test=20, steps=2, runs=2)
-    >>> found = sweep(tiny, {"N": (10, 20)}, progress=False)
+    >>> found = sweep(tiny, {"N": (10, 20)})
     >>> found["axes"]["N"]["values"], len(found["axes"]["N"]["margin"][1])
     ([10, 20], 2)
     """
-    if config.runs < 2:
-        raise ValueError(
-            f"Config.runs = {config.runs}: runs must be >= 2, or there is no standard error"
-        )
+    config.check_spread()
     for name, values in axes.items():
         if name not in _AXES and name not in asdict(config):
             raise ValueError(f"axis {name!r} is no field of the configuration")
         if not values:
             raise ValueError(f"Config: the axis {name} is empty: it needs at least one value")
-    seeds = range(config.seed, config.seed + config.runs)
     known: dict[SweepConfig, list[dict[str, float | None]]] = {}
     points = [
         (name, value, replace(config, **_AXES.get(name, lambda x, n=name: {n: x})(value)))
         for name, values in axes.items()
         for value in values
     ]
-    for _, _, point in track(points, "values", disable=not progress, transient=True):
+    for _, _, point in track(points, "values", disable=not options.progress, transient=True):
         if point not in known:  # axes cross at the configuration itself
-            known[point] = [measure(point, seed, device=device) for seed in seeds]
-    results: dict[str, Any] = {"seeds": list(seeds), "metrics": {}, "axes": {}}
+            known[point] = [measure(point, seed, device=options.device) for seed in config.seeds]
+    results: dict[str, Any] = {"seeds": list(config.seeds), "metrics": {}, "axes": {}}
     for name, value, point in points:
         outcomes = known[point]
         column = results["axes"].setdefault(name, {"values": []})

@@ -17,19 +17,21 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 
+from numerics.engine.config import GONE
 from numerics.experiments import load_experiment
 from numerics.files import write_atomically
 
-__all__ = ["RECORDS", "Record", "begin", "fixed_by", "load_record", "provenance", "write_record"]
+__all__ = ["RECORDS", "Record", "begin", "load_record", "provenance", "write_record"]
 
 RECORDS = Path(__file__).parent / "records"
 #: What a folder of checkpoints remembers of its first start.
 START = "start.json"
+#: What a training has where a record does not name it.
+_UNSAID = GONE | {"warmup": 0.1, "clip": None}
 
 _PACKAGES = (
     "numpy",
@@ -66,7 +68,7 @@ class Record:
     results : dict
         What ``run`` returned.
     fixed : dict
-        What the experiment's ``fixed`` returned, if it has one.
+        What the experiment's ``fixed`` returned.
     resumed : int
         How often the run went on from its checkpoints.
     """
@@ -92,18 +94,11 @@ class Record:
         )
 
 
-def fixed_by(experiment: ModuleType, config: Any) -> dict[str, Any]:
-    """What the results of an experiment depend on beyond its configuration, as JSON gives it back.
-
-    Examples
-    --------
-    >>> realistic = load_experiment("realistic")
-    >>> fixed_by(realistic, realistic.Config())
-    {}
-    """
-    if not hasattr(experiment, "fixed"):
-        return {}
-    return json.loads(json.dumps(experiment.fixed(config)))
+def _said(fixed: Any) -> Any:
+    """What ``fixed`` returned, as JSON gives it back, less what records of any age leave unsaid."""
+    if not isinstance(fixed, dict):
+        return json.loads(json.dumps(fixed))
+    return {k: _said(v) for k, v in fixed.items() if k not in _UNSAID or v != _UNSAID[k]}
 
 
 def _git(*arguments: str) -> str | None:
@@ -253,7 +248,7 @@ def load_record(name: str, directory: Path = RECORDS) -> Record:
             f"{sorted(recorded - present)} that Config lacks, and lacks "
             f"{sorted(present - recorded)}: {again}"
         )
-    before, now = record.fixed, fixed_by(experiment, record.config())
+    before, now = _said(record.fixed), _said(experiment.fixed(record.config()))
     if before != now:
         changed = sorted(key for key in before | now if before.get(key) != now.get(key))
         raise ValueError(

@@ -16,11 +16,7 @@ from numerics.engine import FitConfig, dataset_batches, fit
 from numerics.training import History
 from numerics.vision import build_vit, encodings, spatial_structure
 
-#: Everything that has a state, or draws, is switched on.
-CONFIG = FitConfig(
-    steps=60, batch=8, lr=3e-3, accumulate=2, ema=0.9, mixup=0.8, cutmix=1.0,
-    label_smoothing=0.1, clip=1.0, checkpoint_every=7, log_every=1, seed=3,
-)  # fmt: skip
+CONFIG = FitConfig(steps=60, batch=8, lr=3e-3, clip=1.0, checkpoint_every=7, log_every=1, seed=3)
 RECORD_AT = (0, 13, 14, 40, 60)
 
 

@@ -32,7 +32,7 @@ TINY = Config(
 
 
 def test_the_map_finds_both_outcomes_and_the_ratio_decides() -> None:
-    found = association_map.run(TINY, progress=False)
+    found = association_map.run(TINY)
     outcomes = [cell["outcome"] for cell in found["small"]]
     assert outcomes == ["associates", "turns away"]
     assert all(cell["margin"] * cell["first_gap"] > 0 for cell in found["small"])
@@ -59,7 +59,7 @@ def test_an_undecided_cell_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_sets_that_do_not_fill_the_image_are_refused() -> None:
     with pytest.raises(ValueError, match="must divide"):
-        association_map.run(replace(TINY, C=(5,)), progress=False)
+        association_map.run(replace(TINY, C=(5,)))
 
 
 def test_the_slow_path_rests_on_the_plateau_and_follows_the_flow() -> None:

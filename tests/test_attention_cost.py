@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from numerics import cost
 from numerics.__main__ import app
 from numerics.cost import KINDS, Shape, flops, shape_of, traffic
+from numerics.experiment import Options
 from numerics.experiments import attention_cost
 from numerics.meter import RATES, device_rates, peak_memory, seconds
 from numerics.networks import parameter_count
@@ -234,7 +235,7 @@ def test_bad_configurations_say_what_is_allowed(change, message):
 
 def test_other_devices_are_refused():
     with pytest.raises(ValueError, match="device = 'meta': device must be one of cpu, cuda"):
-        attention_cost.run(attention_cost.LIGHT, device="meta", progress=False)
+        attention_cost.run(attention_cost.LIGHT, Options(device="meta"))
 
 
 # ---------------------------------------------------------------- what is measured
@@ -287,7 +288,7 @@ def toy(monkeypatch):
 
 
 def test_the_experiment_returns_what_it_says(toy, capfd):
-    results = attention_cost.run(toy, progress=False)
+    results = attention_cost.run(toy)
     assert capfd.readouterr() == ("", "")
     assert json.loads(json.dumps(results, allow_nan=False)) == results
     assert (results["precision"], results["compiled"], results["batch"]) == ("float32", False, 1)
@@ -318,7 +319,8 @@ def test_the_experiment_returns_what_it_says(toy, capfd):
 
 
 def test_the_runner_shows_the_table(monkeypatch, toy):
-    monkeypatch.setattr(attention_cost, "LIGHT", replace(toy, repeats=1))
+    light = replace(attention_cost.EXPERIMENT, light=replace(toy, repeats=1))
+    monkeypatch.setattr(attention_cost, "EXPERIMENT", light)
     result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["run", "attention-cost", "--light"])
     assert result.exit_code == 0, result.output
     for text in (f"{TINY}_step_ratio", "images/s", "ratio of bounds", "peak memory", "positional"):

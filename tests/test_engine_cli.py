@@ -20,6 +20,7 @@ from numerics import __main__ as command
 from numerics.datasets import load_dataset
 from numerics.engine import FitConfig, fit, launch, list_checkpoints
 from numerics.engine.standalone import build_model, train_model
+from numerics.experiment import OnDatasets, Seeded
 from numerics.experiments import figure_1a, realistic
 
 ROOT = Path(__file__).parent.parent
@@ -169,6 +170,12 @@ def test_train_model_takes_batches_of_the_right_size_for_its_devices(tmp_path):
 
 # --- experiments ---------------------------------------------------------------------------------
 
+
+def as_experiment(monkeypatch, module, **changes):
+    """Let a module's experiment differ from what it is."""
+    monkeypatch.setattr(module, "EXPERIMENT", replace(module.EXPERIMENT, **changes))
+
+
 TINY = figure_1a.Config(
     photos=("brick", "grass"), width=8, depth=1, heads=2, patch=8, steps=6, batch=4,
     test_crops=16, recorded=3, runs=2,
@@ -179,7 +186,7 @@ def test_an_experiment_that_was_killed_goes_on_where_it_was(tmp_path, monkeypatc
     class KilledError(Exception):
         pass
 
-    monkeypatch.setattr(figure_1a, "LIGHT", TINY)
+    as_experiment(monkeypatch, figure_1a, light=TINY)
     shuffle, calls = figure_1a.shuffle_patches, []
 
     def killing(*arguments):
@@ -201,7 +208,7 @@ def test_an_experiment_that_was_killed_goes_on_where_it_was(tmp_path, monkeypatc
     resumed = invoke("run", "figure-1a", "--light", "--resume", "--out", tmp_path)
     assert resumed.exit_code == 0, resumed.output
     found = json.loads((tmp_path / "figure-1a.json").read_text())
-    whole = json.loads(json.dumps(figure_1a.run(TINY, progress=False)))
+    whole = json.loads(json.dumps(figure_1a.run(TINY)))
     for kind in ("runs", "controls"):
         for one, other in zip(found["results"][kind], whole[kind], strict=True):
             assert one["history"] == other["history"]
@@ -214,7 +221,7 @@ def test_an_experiment_that_was_killed_goes_on_where_it_was(tmp_path, monkeypatc
 
 
 def test_a_run_is_not_resumed_with_other_code(tmp_path, monkeypatch):
-    monkeypatch.setattr(figure_1a, "LIGHT", replace(TINY, runs=1, control=False))
+    as_experiment(monkeypatch, figure_1a, light=replace(TINY, runs=1, control=False))
     options = ("run", "figure-1a", "--light", "--resume", "--out", tmp_path)
     assert invoke(*options).exit_code == 0
     start = tmp_path / "figure-1a" / "start.json"
@@ -228,12 +235,12 @@ def test_a_run_is_not_resumed_with_other_code(tmp_path, monkeypatch):
 
 def test_a_run_is_not_resumed_with_another_configuration(tmp_path, monkeypatch):
     options = ("run", "figure-1a", "--light", "--resume", "--out", tmp_path)
-    monkeypatch.setattr(figure_1a, "LIGHT", replace(TINY, runs=1, control=False))
+    as_experiment(monkeypatch, figure_1a, light=replace(TINY, runs=1, control=False))
     assert invoke(*options).exit_code == 0
     # More runs and their controls are new trainings; the first is read back.
-    monkeypatch.setattr(figure_1a, "LIGHT", TINY)
+    as_experiment(monkeypatch, figure_1a, light=TINY)
     assert invoke(*options).exit_code == 0
-    monkeypatch.setattr(figure_1a, "LIGHT", replace(TINY, test_crops=17))
+    as_experiment(monkeypatch, figure_1a, light=replace(TINY, test_crops=17))
     refused = invoke(*options)
     assert refused.exit_code == 2
     assert "is of another run: about test_crops was 16, is 17" in words(refused)
@@ -241,9 +248,9 @@ def test_a_run_is_not_resumed_with_another_configuration(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("failure", [OSError(28, "No space left on device", "there"), None])
 def test_results_whose_record_cannot_be_written_are_printed(tmp_path, monkeypatch, failure):
-    monkeypatch.setattr(figure_1a, "LIGHT", replace(TINY, runs=1, control=False))
+    as_experiment(monkeypatch, figure_1a, light=replace(TINY, runs=1, control=False))
     if failure is None:  # a result that is no number
-        monkeypatch.setattr(figure_1a, "run", lambda *a, **k: {"loss": float("nan")})
+        as_experiment(monkeypatch, figure_1a, run=lambda *_: {"loss": float("nan")})
     else:
         monkeypatch.setattr(command, "write_record", raising(failure))
     result = invoke("run", "figure-1a", "--light", "--out", tmp_path)
@@ -260,27 +267,24 @@ def raising(error: Exception):
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(OnDatasets, Seeded):
     """A configuration with a data set."""
 
-    dataset: str = "photos"
-    root: str = "data"
-    seed: int = 0
+    dataset: str | tuple[str, ...] = "photos"
 
 
 def test_an_experiment_is_given_a_data_set(tmp_path, monkeypatch):
     seen, fetched = [], []
-    monkeypatch.setattr(realistic, "Config", Config)
-    monkeypatch.setattr(realistic, "LIGHT", Config())
-    monkeypatch.setattr(realistic, "run", lambda config, **_: seen.append(config) or {})
+    run = {"run": lambda config, _: seen.append(config) or {}}
+    as_experiment(monkeypatch, realistic, light=Config(), **run)
     monkeypatch.setattr(command, "load_dataset", lambda *a, **k: fetched.append((a, k)))
     given = ["run", "realistic", "--dataset", "cifar100", "--root", "there"]
     result = invoke(*given, "--download", "--out", tmp_path)
     assert result.exit_code == 0, result.output
-    assert seen == [Config("cifar100", "there")]
+    assert seen == [Config(dataset="cifar100", root="there")]
     assert fetched == [(("cifar100", "there"), {"download": True})]
     several = replace(Config(), dataset=("digits", "svhn"))
-    monkeypatch.setattr(realistic, "LIGHT", several)
+    as_experiment(monkeypatch, realistic, light=several)
     assert invoke("run", "realistic", "--light", "--download").exit_code == 0
     assert [arguments for arguments, _ in fetched[1:]] == [("digits", "data"), ("svhn", "data")]
     record = json.loads((tmp_path / "realistic.json").read_text())
@@ -293,11 +297,8 @@ def test_an_experiment_is_given_a_data_set(tmp_path, monkeypatch):
 
 
 def test_a_missing_data_set_is_an_error_with_the_command(tmp_path, monkeypatch):
-    monkeypatch.setattr(realistic, "Config", Config)
-    monkeypatch.setattr(realistic, "LIGHT", Config())
-    monkeypatch.setattr(
-        realistic, "run", lambda config, **_: load_dataset(config.dataset, config.root)
-    )
+    run = {"run": lambda config, _: load_dataset(config.dataset, config.root)}
+    as_experiment(monkeypatch, realistic, light=Config(), **run)
     result = invoke("run", "realistic", "--dataset", "cifar100", "--root", "nowhere")
     assert result.exit_code == 2
     assert "python -m numerics.datasets cifar100 --root nowhere --download" in words(result)
@@ -309,7 +310,7 @@ def test_options_that_an_experiment_does_not_take_are_refused(tmp_path):
     assert "figure-1a takes no --dataset; those that do:" in words(result)
     result = invoke("run", "overlay", "--resume", "--out", tmp_path)
     assert result.exit_code == 2
-    assert "overlay keeps no checkpoints" in words(result)
+    assert "overlay takes no --resume; those that do: encoding-size, figure-1a" in words(result)
     result = invoke("run", "figure-1a", "--light", "--download")
     assert result.exit_code == 2
     assert "figure-1a takes no --download" in words(result)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from numerics.data import Batch, StructuredData, random_direction
+from numerics.experiment import Options
 from numerics.experiments import figure_4, realistic
 from numerics.models import SimplifiedViT, logistic_loss
 from numerics.positional import PositionalVisionTransformer
@@ -250,7 +251,7 @@ def test_encodings_equal_within_sets_are_associated():
 
 @pytest.fixture(scope="module")
 def results():
-    return figure_4.run(TINY, progress=False)
+    return figure_4.run(TINY)
 
 
 def test_results_are_complete_and_fit_into_a_record(results):
@@ -270,10 +271,10 @@ def test_results_are_complete_and_fit_into_a_record(results):
 
 
 def test_a_seed_decides_everything(results):
-    again = figure_4.run(TINY, progress=False)
+    again = figure_4.run(TINY)
     assert again == results
     # Runs 0, 1 and runs 1, 2 share the run with seed 1.
-    later = figure_4.run(replace(TINY, seed=1), progress=False)
+    later = figure_4.run(replace(TINY, seed=1))
     assert later["one_layer"][0] == results["one_layer"][1]
     assert later["vits"]["stock"][0] == results["vits"]["stock"][1]
     assert later["transfer"] != results["transfer"]
@@ -287,7 +288,7 @@ def test_the_mean_over_runs_is_that_of_the_runs():
         for seed, one, other in zip((0, 1), models, models[::-1], strict=True)
     ]
     expected = [[np.mean([t.alpha for t in cell]) for cell in run["foreign"]] for run in found]
-    column = figure_4.run(alone, progress=False)["transfer"]["foreign"]["alpha"]
+    column = figure_4.run(alone)["transfer"]["foreign"]["alpha"]
     np.testing.assert_allclose(column["mean"], np.mean(expected, axis=0))
     np.testing.assert_allclose(
         column["standard_error"], np.std(expected, axis=0, ddof=1) / math.sqrt(2)
@@ -311,12 +312,12 @@ def test_pretraining_is_the_realistic_experiment():
 )
 def test_a_bad_configuration_is_named(changes, message):
     with pytest.raises(ValueError, match=rf"figure-4\.{message}"):
-        figure_4.run(replace(TINY, **changes), progress=False)
+        figure_4.run(replace(TINY, **changes))
 
 
 def test_a_killed_run_goes_on(results, tmp_path):
-    first = figure_4.run(TINY, progress=False, directory=tmp_path)
-    resumed = figure_4.run(TINY, progress=False, directory=tmp_path, resume=True)
+    first = figure_4.run(TINY, Options(directory=tmp_path))
+    resumed = figure_4.run(TINY, Options(directory=tmp_path, resume=True))
     assert first == resumed == results
     assert {path.name for path in tmp_path.iterdir()} == {
         "stock-0",

@@ -26,7 +26,7 @@ def test_a_localized_partition_is_made_of_squares():
 
 def test_figure_1b_tells_localized_from_scattered():
     config = replace(figure_1b.Config(), runs=200)
-    results = figure_1b.run(config, progress=False)
+    results = figure_1b.run(config)
     metrics = results["metrics"]
     # Four sides of a 2 × 2 square and two diagonals.
     assert metrics["localized_distance"]["mean"] == pytest.approx((4 + 2 * 2**0.5) / 6)
@@ -42,7 +42,7 @@ def test_figure_1b_tells_localized_from_scattered():
 
 def test_figure_3_draws_the_law():
     config = replace(figure_3.Config(), N=3000)
-    results = figure_3.run(config, progress=False)
+    results = figure_3.run(config)
     metrics = results["metrics"]
     for name, expected in {
         "spurious_agreeing": config.q / 2,
@@ -68,7 +68,7 @@ TINY = figure_2.Config(L=3, C=2, d=4, N=200, N_test=300, steps=6, recorded=3, ru
 
 
 def test_figure_2_runs_every_arm():
-    results = figure_2.run(TINY, progress=False)
+    results = figure_2.run(TINY)
     assert results["steps"] == [0, 3, 6]
     assert set(results["runs"]) == set(figure_2.ARMS)
     for arm, runs in results["runs"].items():
@@ -85,12 +85,12 @@ def test_figure_2_runs_every_arm():
         assert association_score(A, partition) == pytest.approx(
             runs[0]["association"][best], abs=0.2
         )
-    again = figure_2.run(TINY, progress=False)
+    again = figure_2.run(TINY)
     assert again == results
 
 
 def test_arms_differ_in_law_only():
-    runs = figure_2.run(replace(TINY, steps=1, recorded=2, runs=1), progress=False)["runs"]
+    runs = figure_2.run(replace(TINY, steps=1, recorded=2, runs=1))["runs"]
     first = {arm: (one["alpha"][0], one["gamma"][0]) for arm, (one,) in runs.items()}
     assert len(set(first.values())) == 1
 

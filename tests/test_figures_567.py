@@ -24,6 +24,7 @@ from numerics.comparison import (
 )
 from numerics.datasets import NAMES, ImageSet, Splits, load_dataset, shrink, some_images
 from numerics.engine import FitConfig, dataset_batches, fit
+from numerics.experiment import Options
 from numerics.experiments import figure_5, figure_6, figure_7
 from numerics.networks import build_cnn, build_cnn_of_size, dataset_accuracy, parameter_count
 from numerics.permuted import PatchPermutation
@@ -260,8 +261,8 @@ def test_images_are_averaged_down_and_standardized_anew():
 # --- the comparison ------------------------------------------------------------------------------
 
 
-def test_every_data_set_has_a_recipe():
-    assert set(RECIPES) == set(NAMES)
+def test_every_set_of_small_images_has_a_recipe():
+    assert set(RECIPES) == set(NAMES) - {"imagenet"}
     with pytest.raises(ValueError, match="dataset = 'mnist': dataset must be one of"):
         recipe_for("mnist")
 
@@ -282,7 +283,9 @@ TOY = recipe_for("digits", steps=30)
 
 def toy_compare(attention: str, seed: int = 0, **options):
     recipe = replace(TOY, width=8, depth=1, heads=2, batch=20, lr=1e-2)
-    return compare(attention, toy_splits(), recipe, seed=seed, recorded=3, **options)
+    return compare(
+        attention, toy_splits(), recipe, seed=seed, recorded=3, options=Options(**options)
+    )
 
 
 def toy_over_seeds(fraction: float):
@@ -353,8 +356,8 @@ def test_figure_5_at_toy_size(tmp_path):
     config = figure_5.Config(
         dataset="digits", side=4, width=8, depth=1, heads=2, steps=4, batch=8, recorded=2, runs=2
     )
-    found = figure_5.run(config, progress=False, directory=tmp_path)
-    again = figure_5.run(config, progress=False, directory=tmp_path, resume=True)
+    found = figure_5.run(config, Options(directory=tmp_path))
+    again = figure_5.run(config, Options(directory=tmp_path, resume=True))
     one = found["datasets"]["digits"]
     assert (one["side"], one["distance"]) == (4, [1, 2, 3, 4])
     assert len(one["runs"]) == 2 * 2 * 2
@@ -384,7 +387,7 @@ def test_figure_6_at_toy_size(monkeypatch):
     for part in datasets.DRAWN:
         monkeypatch.setitem(datasets.DRAWN, part, 40)
     config = figure_6.Config(dataset=("digits", "structured"), steps=2, recorded=2, runs=1)
-    found = figure_6.run(config, progress=False)
+    found = figure_6.run(config)
     assert set(found["metrics"]) == {
         f"{dataset}_{name}"
         for dataset in ("digits", "structured")
@@ -398,7 +401,7 @@ def test_figure_6_at_toy_size(monkeypatch):
 
 def test_figure_7_at_toy_size():
     config = figure_7.Config(dataset="digits", fractions=(0.02, 1.0), steps=2, runs=2)
-    found = figure_7.run(config, progress=False)
+    found = figure_7.run(config)
     few, all_of_it = found["datasets"]["digits"]
     assert (few["train_images"], all_of_it["train_images"]) == (29, 1437)
     assert [(r["seed"], r["attention"]) for r in few["runs"]] == [
@@ -407,7 +410,7 @@ def test_figure_7_at_toy_size():
     names = ("positional", "full", "difference")
     assert set(found["metrics"]) == {f"digits_{n}_{size}" for n in names for size in (29, 1437)}
     # The whole set is Figure 6.
-    same = figure_6.run(replace(FIGURE_6, dataset="digits", steps=2, runs=2), progress=False)
+    same = figure_6.run(replace(FIGURE_6, dataset="digits", steps=2, runs=2))
     last = [r["history"]["test_accuracy"][-1] for r in same["datasets"]["digits"]["runs"]]
     assert [r["history"]["test_accuracy"][-1] for r in all_of_it["runs"]] == last
 
@@ -427,7 +430,8 @@ def test_accuracies_are_of_the_last_measurement_and_differences_within_a_seed():
 
 
 def test_what_lies_outside_the_configuration_is_kept_with_the_record(monkeypatch, tmp_path):
-    monkeypatch.setattr(figure_6, "LIGHT", replace(FIGURE_6, dataset="structured", steps=1, runs=1))
+    light = replace(FIGURE_6, dataset="structured", steps=1, runs=1)
+    monkeypatch.setattr(figure_6, "EXPERIMENT", replace(figure_6.EXPERIMENT, light=light))
     for part in datasets.DRAWN:
         monkeypatch.setitem(datasets.DRAWN, part, 40)
     options = ["run", "figure-6", "--light", "--out", str(tmp_path)]
@@ -438,20 +442,23 @@ def test_what_lies_outside_the_configuration_is_kept_with_the_record(monkeypatch
     with pytest.raises(ValueError, match="figure-6 is out of date: what it was made with"):
         load_record("figure-6", tmp_path)
     monkeypatch.setitem(datasets.DRAWN, "train", 40)
-    monkeypatch.setitem(RECIPES, "structured", replace(RECIPES["structured"], width=8))
-    with pytest.raises(ValueError, match="has changed for structured: make it"):
-        load_record("figure-6", tmp_path)
+    for change in ({"width": 8}, {"warmup": 0.2}, {"clip": 1.0}):
+        with monkeypatch.context() as patch:
+            patch.setitem(RECIPES, "structured", replace(RECIPES["structured"], **change))
+            with pytest.raises(ValueError, match="has changed for structured: make it"):
+                load_record("figure-6", tmp_path)
+    load_record("figure-6", tmp_path)
 
 
 def test_an_unknown_data_set_is_refused():
     for experiment in (figure_5, figure_6, figure_7):
         with pytest.raises(ValueError, match="dataset = 'mnist'"):
-            experiment.run(experiment.Config(dataset="mnist"), progress=False)
+            experiment.run(experiment.Config(dataset="mnist"))
 
 
 def test_a_data_set_without_its_files_names_the_command(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"python -m numerics\.datasets cifar10"):
-        figure_6.run(figure_6.Config(dataset="cifar10", root=str(tmp_path)), progress=False)
+        figure_6.run(figure_6.Config(dataset="cifar10", root=str(tmp_path)))
 
 
 @pytest.mark.parametrize("name", ["figure-5", "figure-6", "figure-7"])

@@ -45,7 +45,7 @@ def test_pieces_make_the_gradient_of_the_whole_sample(monkeypatch: pytest.Monkey
 def test_the_gaps_are_those_of_the_sample() -> None:
     """One run, measured again from its seed by hand."""
     config = replace(TINY, omegas=(0.0,))
-    found = gradient_gap.run(config, progress=False)
+    found = gradient_gap.run(config)
     generator = torch.Generator().manual_seed(config.seed)
     partition = Partition.scattered(config.L, config.C, config.seed)
     data = StructuredData(config.setting(), partition, random_direction(config.d, generator))
@@ -73,7 +73,7 @@ def test_the_gaps_are_those_of_the_sample() -> None:
 
 
 def test_the_scale_of_the_start_is_swept_on_the_same_images() -> None:
-    found = gradient_gap.run(replace(TINY, omegas=(0.0, 1e-6, 0.3)), progress=False)["omegas"]
+    found = gradient_gap.run(replace(TINY, omegas=(0.0, 1e-6, 0.3)))["omegas"]
     for column in found.values():
         zero, tiny, large = np.array(column["values"])
         np.testing.assert_allclose(zero, tiny, rtol=1e-3, atol=1e-5)
@@ -82,11 +82,11 @@ def test_the_scale_of_the_start_is_swept_on_the_same_images() -> None:
 
 def test_one_run_has_no_standard_error() -> None:
     with pytest.raises(ValueError, match="runs = 1"):
-        gradient_gap.run(replace(LIGHT, runs=1), progress=False)
+        gradient_gap.run(replace(LIGHT, runs=1))
 
 
 def test_light_gaps_fall_as_the_root_of_N() -> None:
-    found = gradient_gap.run(LIGHT, progress=False)["sizes"]
+    found = gradient_gap.run(LIGHT)["sizes"]
     for name in ("off_axis", "gamma", "rho"):  # of each, a length or a maximum over many entries
         first, *_, last = found[name]["mean"]
         assert first / last == pytest.approx(10, rel=0.35)

@@ -40,7 +40,10 @@ ROOMS = {
         ["ledger"],
     ],
     "numerics": [
-        ["data", "gaussian", "datasets", "photos", "files"],
+        [
+            *("data", "gaussian", "datasets", "photos", "files"),
+            *("seeds", "experiment", "command_options"),
+        ],
         ["attention", "positional"],
         ["models"],
         ["association"],

@@ -31,6 +31,6 @@ def test_the_small_size_runs_in_minutes_and_can_be_recorded(name, tmp_path, no_n
     result = CliRunner().invoke(app, ["run", name, "--light", "--out", str(tmp_path)])
     assert result.exit_code == 0, result.output
     record = load_record(name, tmp_path)
-    assert record.config() == load_experiment(name).LIGHT
+    assert record.config() == load_experiment(name).light
     assert record.duration < LIMIT
     assert all(metric["n"] >= 1 for metric in record.results["metrics"].values())

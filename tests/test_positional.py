@@ -13,7 +13,7 @@ import torch
 from timm.data import Mixup
 from timm.loss import SoftTargetCrossEntropy
 from timm.models import resume_checkpoint
-from timm.models.vision_transformer import Block, ParallelScalingBlock, VisionTransformer
+from timm.models.vision_transformer import ParallelScalingBlock, VisionTransformer
 from timm.optim import create_optimizer_v2, param_groups_weight_decay
 from timm.scheduler import create_scheduler_v2
 from timm.utils import CheckpointSaver, ModelEmaV3, dispatch_clip_grad
@@ -150,18 +150,10 @@ def test_wrong_arguments_of_the_layer(arguments, complaint):
         PositionalAttention(**arguments)
 
 
-def test_the_layer_wants_encodings_of_the_right_shape_and_no_mask():
+def test_the_layer_wants_encodings_of_the_right_shape():
     layer, x = PositionalAttention(24, 3), torch.randn(2, 7, 24)
-    with pytest.raises(ValueError, match="no encodings: build the model as a Positional"):
-        layer(x)
-    with pytest.raises(ValueError, match="no encodings"):
-        VisionTransformer(**SMALL, attn_layer=PositionalAttention)(images())
-    with pytest.raises(ValueError, match=r"shape \(7, 7\).*must be the encodings, \(7, 24\)"):
+    with pytest.raises(ValueError, match=r"\(7, 7\): positions must have shape \(7, 24\)"):
         layer(x, torch.zeros(7, 7))
-    with pytest.raises(ValueError, match="no mask"):
-        layer(x, torch.ones(7, 24, dtype=torch.bool))
-    with pytest.raises(ValueError, match="is_causal = True"):
-        layer(x, torch.randn(7, 24), is_causal=True)
 
 
 # --- the model -----------------------------------------------------------------------------------
@@ -220,7 +212,6 @@ def test_the_output_of_the_first_attention_is_linear_in_the_tokens():
         {"dynamic_img_size": True},
         {"global_pool": "map", "class_token": False},
         {"pre_norm": True, "init_values": 0.1, "qk_norm": True},
-        {"block_fn": timm.models.vision_transformer.ResPostBlock},
     ],
     ids=str,
 )
@@ -237,7 +228,7 @@ def test_every_variant_runs_trains_and_is_the_naive_model(variant, monkeypatch):
         monkeypatch.setattr(
             PositionalAttention,
             "forward",
-            lambda layer, x, attn_mask, is_causal=False: naive_attention(layer, x, attn_mask),
+            naive_attention,
         )
         torch.testing.assert_close(model(x), logits, rtol=1e-4, atol=1e-5)
 
@@ -257,7 +248,9 @@ def test_positions_are_the_tokens_of_a_blank_image_normalized():
         model.patch_embed.proj.bias.zero_()
         model.cls_token.normal_()
     seen = []
-    model.blocks[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    model.blocks[0].register_forward_pre_hook(
+        lambda _, tokens, named: seen.append((*tokens, named["positions"])), with_kwargs=True
+    )
     model(torch.zeros(1, 3, 16, 16))
     tokens, positions = seen[0]
     torch.testing.assert_close(F.layer_norm(tokens[0], (24,), eps=1e-6), positions)
@@ -296,8 +289,9 @@ def test_an_image_of_the_wrong_size_is_an_error():
     [
         ({"pos_embed": "none"}, "pos_embed = 'none': pos_embed must be 'learn'"),
         ({"patch_drop_rate": 0.5}, "patch_drop_rate = 0.5: patch_drop_rate must be 0"),
-        ({"attn_layer": timm.layers.Attention}, "a Block whose attention is not positional"),
-        ({"block_fn": ParallelScalingBlock}, "a ParallelScalingBlock whose attention"),
+        ({"attn_layer": timm.layers.Attention}, "attn_layer must be PositionalAttention or a sub"),
+        ({"attn_layer": ""}, "attn_layer = '': attn_layer must be PositionalAttention"),
+        ({"block_fn": ParallelScalingBlock}, "block_fn must be PositionalBlock or a subclass"),
     ],
 )
 def test_wrong_arguments_of_the_model(change, complaint):
@@ -399,14 +393,17 @@ def test_a_model_wholly_in_bfloat16_runs():
     assert model(images().to(torch.bfloat16)).dtype == torch.bfloat16
 
 
-def test_gradient_checkpointing_changes_nothing():
+@pytest.mark.parametrize("intermediate", [False, True])
+def test_gradient_checkpointing_changes_nothing(intermediate):
     gradients = []
     model, x = build(), images()
     for enable in (False, True):
         model.zero_grad()
         model.set_grad_checkpointing(enable)
-        model(x).square().sum().backward()
-        gradients.append([weight.grad.clone() for weight in model.parameters()])
+        found = model.forward_intermediates(x)[0] if intermediate else model(x)
+        found.square().sum().backward()
+        gradients.append([weight.grad.clone() for weight in model.blocks.parameters()])
+        gradients[-1].append(model.pos_embed.grad.clone())
     for plain, checkpointed in zip(*gradients, strict=True):
         torch.testing.assert_close(plain, checkpointed)
 
@@ -569,8 +566,3 @@ def test_a_script_run_through_the_package_knows_the_names(tmp_path, monkeypatch,
 def test_a_missing_script_is_named(arguments, complaint):
     with pytest.raises(SystemExit, match=complaint):
         main(arguments)
-
-
-def test_blocks_of_timm_take_the_layer():
-    block = Block(24, 3, attn_layer=PositionalAttention, qkv_bias=True)
-    assert block(torch.randn(2, 7, 24), torch.randn(7, 24)).shape == (2, 7, 24)

@@ -181,7 +181,7 @@ EXPERIMENTS = [
 def test_experiments_run_at_a_tiny_size(module, values):
     size = {"L": 2, "C": 2, "d": 3, "N": 30, "N_test": 20, "steps": 3, "runs": 2}
     config = replace(module.LIGHT, **size, **values)
-    found = module.run(config, progress=False)
+    found = module.run(config)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     for metric in found["metrics"].values():
         assert metric.keys() >= {"n", "mean", "standard_error"}
@@ -193,7 +193,7 @@ def test_experiments_run_at_a_tiny_size(module, values):
 
 
 def test_a_sweep_changes_what_it_says_and_nothing_else():
-    found = sweep(TINY, {"omega": (0.1,), "sigma_A": (0.5, 2.0)}, progress=False)["axes"]
+    found = sweep(TINY, {"omega": (0.1,), "sigma_A": (0.5, 2.0)})["axes"]
     both = measure(replace(TINY, omega_v=0.1, omega_A=0.1), 1)
     assert {name: rows[0][1] for name, rows in found["omega"].items() if name != "values"} == both
     assert found["sigma_A"]["margin"][1] == [measure(TINY, seed)["margin"] for seed in (0, 1)]
@@ -205,7 +205,7 @@ def test_a_training_that_diverges_is_said_and_kept_out_of_the_means():
     assert 0 < one["diverged"] <= 20
     assert one["margin"] is None
     assert one["test_error"] is None
-    found = sweep(config, {"N": (10,)}, progress=False)
+    found = sweep(config, {"N": (10,)})
     json.dumps(found, allow_nan=False)
     assert "margin, N = 10" not in found["metrics"]
 
@@ -226,7 +226,7 @@ def test_a_training_that_diverges_is_said_and_kept_out_of_the_means():
 )
 def test_bad_values_are_named(changes, axes, message):
     with pytest.raises(ValueError, match=message):
-        sweep(replace(TINY, **changes), axes, progress=False)
+        sweep(replace(TINY, **changes), axes)
 
 
 # ---------------------------------------------------------------- what the records say

@@ -15,6 +15,7 @@ from sympy.combinatorics import PermutationGroup
 
 from numerics.association import estimate, read_coefficients
 from numerics.data import Batch, StructuredData, random_direction
+from numerics.experiment import Options
 from numerics.experiments import realistic
 from numerics.models import SimplifiedViT
 from numerics.training import History, fresh_batches, full_batch, train
@@ -266,13 +267,13 @@ def test_a_loss_that_is_no_number_stops_the_training():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_training_on_cuda_lowers_the_loss():
-    result = realistic.run(realistic.LIGHT, device="cuda", progress=False)
+    result = realistic.run(realistic.LIGHT, Options(device="cuda"))
     assert result["metrics"]["test_error"]["mean"] < 0.02
 
 
 def test_gaussian_weights_find_scattered_sets():
     """The realistic case, live: association 1.0 and a test error below one in a hundred."""
-    metrics = realistic.run(realistic.LIGHT, progress=False)["metrics"]
+    metrics = realistic.run(realistic.LIGHT)["metrics"]
     assert metrics["association"]["mean"] == 1.0
     assert metrics["margin"]["mean"] > 0
     assert metrics["test_error"]["mean"] < 0.01

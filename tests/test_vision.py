@@ -364,7 +364,7 @@ def test_the_experiment_at_toy_size_reports_every_run_and_its_control():
         photos=("brick", "grass"), width=8, depth=1, heads=2, patch=8, steps=4, batch=4,
         test_crops=16, recorded=3, runs=2,
     )  # fmt: skip
-    found = figure_1a.run(config, progress=False)
+    found = figure_1a.run(config)
     assert found["chance_accuracy"] == 0.5
     assert [one["seed"] for one in found["runs"]] == [0, 1]
     assert [one["seed"] for one in found["controls"]] == [0, 1]

@@ -1,9 +1,8 @@
 """One training loop for every real vision transformer, on Lightning Fabric.
 
-AdamW with warm-up and cosine decay, on one device or on many, in float32 or bfloat16, with gradient
-accumulation, averaged weights, mixup and cutmix on request.  Whatever is random in step k is drawn
-from (seed, k) alone, so on the CPU a run that was killed and resumed from a checkpoint ends with
-the weights of one that was not, to the bit.
+AdamW with warm-up and cosine decay, on one device or on several, in float32 or bfloat16.  Whatever
+is random in step k is drawn from (seed, k) alone, so on the CPU a run that was killed and resumed
+from a checkpoint ends with the weights of one that was not, to the bit.
 
 In: a model, a source of batches, a :class:`FitConfig`.  Out: the model, trained in place, and its
 :class:`~numerics.training.History`; in a directory, checkpoints and ``metrics.jsonl``.

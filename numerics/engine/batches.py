@@ -18,9 +18,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from numerics.datasets import ImageSet
 from numerics.photos import Crops
+from numerics.seeds import seed_of
 from theory.inputs import integer
 
-__all__ = ["Batches", "DatasetBatches", "crop_batches", "dataset_batches", "seed_of"]
+__all__ = ["Batches", "DatasetBatches", "crop_batches", "dataset_batches"]
 
 
 class Batches(Protocol):
@@ -32,26 +33,6 @@ class Batches(Protocol):
     """
 
     def __call__(self, step: int, generator: torch.Generator, /) -> tuple[Tensor, Tensor]: ...
-
-
-#: What :func:`seed_of` gives seeds for: each draws independently of the others.
-USES = ("batch", "mix", "model", "order", "item")
-
-
-def seed_of(use: str, *numbers: int) -> int:
-    """A seed below 2⁶³ for one use and a tuple of integers ≥ 0; others give unrelated seeds.
-
-    Examples
-    --------
-    >>> seed_of("batch", 0, 1) == seed_of("batch", 0, 1)
-    True
-    >>> len({seed_of("batch", 0, 1), seed_of("batch", 1, 0), seed_of("order", 0, 1)})
-    3
-    """
-    whole = [integer("number", number, least=0) for number in numbers]
-    entropy = (USES.index(use), len(whole), *whole)
-    high, low = np.random.SeedSequence(entropy).generate_state(2, np.uint32).tolist()
-    return (high << 31) ^ low
 
 
 def crop_batches(
@@ -85,10 +66,10 @@ def crop_batches(
 
 
 def usual_workers() -> int:
-    """Processes that read images: the cores of this process, at most 8, shared by its machine's
-    processes where a launcher has started several."""
+    """Processes that read images: the cores of this process, at most 8, shared by all processes
+    of the training."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(8, (cores or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    return max(1, min(8, (cores or 1) // int(os.environ.get("WORLD_SIZE", "1"))))
 
 
 class _Seeded(Dataset):

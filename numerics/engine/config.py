@@ -5,14 +5,17 @@ In: numbers.  Out: a frozen :class:`FitConfig`, or a ``ValueError`` that names t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from theory.inputs import integer, real
 
-__all__ = ["PRECISIONS", "FitConfig"]
+__all__ = ["GONE", "PRECISIONS", "FitConfig"]
 
 #: Arithmetic by Fabric's name: float32, or bfloat16 products with float32 weights.
 PRECISIONS = ("32-true", "bf16-mixed")
+#: Fields that older checkpoints and records name, at the values at which they did nothing.
+GONE = {"accumulate": 1, "ema": None, "mixup": 0.0, "cutmix": 0.0, "label_smoothing": 0.0}
 
 
 @dataclass(frozen=True)
@@ -32,18 +35,8 @@ class FitConfig:
     warmup : float
         Fraction of the steps, in [0, 1), over which the learning rate rises linearly; a half cosine
         takes it to 0 in the rest.
-    accumulate : int
-        Equal parts into which a batch is cut so that it fits into memory; the gradients are added
-        up, and the update is that of the whole batch up to rounding.
     precision : str
         ``32-true`` or ``bf16-mixed``.
-    ema : float, optional
-        Keep an exponential average of the weights with this decay in (0, 1); see :func:`fit`.
-        The decay of update k is at most 1 − k^(−2/3), so that the start is soon forgotten.
-    mixup, cutmix : float
-        Parameter of the Beta distribution of timm's ``Mixup``, 0 for none.
-    label_smoothing : float
-        In [0, 1).
     clip : float, optional
         Largest norm of the gradient.
     checkpoint_every : int, optional
@@ -62,10 +55,10 @@ class FitConfig:
     --------
     >>> FitConfig(steps=100).warmup_steps
     10
-    >>> FitConfig(steps=100, batch=64, accumulate=3)
+    >>> FitConfig(lr=0)
     Traceback (most recent call last):
         ...
-    ValueError: FitConfig.accumulate = 3: accumulate must divide batch = 64
+    ValueError: FitConfig.lr = 0: lr must be a finite number > 0
     """
 
     steps: int = 1000
@@ -73,34 +66,22 @@ class FitConfig:
     lr: float = 1e-3
     weight_decay: float = 0.05
     warmup: float = 0.1
-    accumulate: int = 1
     precision: str = "32-true"
-    ema: float | None = None
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    label_smoothing: float = 0.0
     clip: float | None = None
     checkpoint_every: int | None = None
     log_every: int = 50
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self._integers("steps", "batch", "accumulate", "log_every", least=1)
+        self._integers("steps", "batch", "log_every", least=1)
         self._integers("seed", least=0)
         if self.checkpoint_every is not None:
             self._integers("checkpoint_every", least=1)
         self._reals("lr", above=0)
-        self._reals("weight_decay", "mixup", "cutmix", least=0)
-        self._reals("warmup", "label_smoothing", least=0, below=1)
-        if self.ema is not None:
-            self._reals("ema", above=0, below=1)
+        self._reals("weight_decay", least=0)
+        self._reals("warmup", least=0, below=1)
         if self.clip is not None:
             self._reals("clip", above=0)
-        if self.batch % self.accumulate:
-            raise ValueError(
-                f"FitConfig.accumulate = {self.accumulate}: accumulate must divide "
-                f"batch = {self.batch}"
-            )
         if self.precision not in PRECISIONS:
             raise ValueError(
                 f"FitConfig.precision = {self.precision!r}: precision must be one of "
@@ -116,6 +97,11 @@ class FitConfig:
         for name in names:
             value = real(f"FitConfig.{name}", getattr(self, name), **bounds)
             object.__setattr__(self, name, float(value))
+
+    def decisive(self) -> dict[str, Any]:
+        """The fields that decide the weights at the end, the seed apart."""
+        free = {"checkpoint_every", "log_every", "seed"}
+        return {name: value for name, value in asdict(self).items() if name not in free}
 
     @property
     def warmup_steps(self) -> int:

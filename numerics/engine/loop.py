@@ -13,7 +13,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from numerics.engine.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from numerics.engine.config import FitConfig
+from numerics.engine.config import GONE, FitConfig
 from numerics.engine.metrics import MetricsFile, progress_bar
 from numerics.engine.step import Run, global_generators, launch
 from numerics.files import remove_leftovers
@@ -76,7 +76,9 @@ def _read(
     if not checkpoints:
         return None, ""
     state = read_checkpoint(checkpoints[-1])
-    before, now = state["fixed"], dict(fixed)
+    # A field that is gone, at the value at which it did nothing, makes no other run.
+    before = {k: v for k, v in state["fixed"].items() if k not in GONE or v != GONE[k]}
+    now = dict(fixed)
     for part in (before, now):
         part |= {f"about {name}": value for name, value in part.pop("about", {}).items()}
     changed = [name for name in before | now if before.get(name) != now.get(name)]
@@ -120,7 +122,7 @@ def fit(
         Where to train; not used with ``fabric``.
     observe : callable, optional
         Reads named numbers off the model at the recorded steps, in evaluation mode, in float32 and
-        without gradients.  With ``config.ema`` it is handed the model with averaged weights.
+        without gradients.
     record_at : iterable of int
         Numbers of updates done, in 0..steps, at which to record.
     directory : path, optional
@@ -140,10 +142,8 @@ def fit(
     Returns
     -------
     History
-        Column ``loss``, the cross-entropy in nats of the batch at hand (with mixed labels if they
-        are mixed), and what ``observe`` read.  ``model`` is left in the mode it had, with the
-        trained weights; with ``config.ema``, with their average.  The weights that were averaged
-        are in the last checkpoint, under ``model``.
+        Column ``loss``, the cross-entropy in nats of the batch at hand, and what ``observe`` read.
+        ``model`` is left in the mode it had, with the trained weights.
 
     Raises
     ------
@@ -178,107 +178,101 @@ def fit(
             f"FitConfig.precision = {config.precision!r}: precision must be that of fabric, "
             f"{fabric.strategy.precision.precision!r}"
         )
-    free = {"checkpoint_every", "log_every"}
     fixed = {
-        **{k: v for k, v in asdict(config).items() if k not in free},
+        **config.decisive(),
+        "seed": config.seed,
         "record_at": record,
         "model": f"{type(model).__module__}.{type(model).__qualname__}",
         "about": dict(about or {}),
     }
     state, path = _found(folder, resume, fixed, fabric)
-    with global_generators(fabric.device):
+    with global_generators(fabric.device), warnings.catch_warnings():
+        # DDP finds fault with the layout of weights of side 1; their values are right.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         run = Run(model, batches, config, fabric)
-        history, start = History(), 0
+        training = _Training(run, record, observe, folder, fixed, last=path)
         if state is not None:
             run.load(state["run"], path)
-            history = History(state["history"]["steps"], state["history"]["columns"])
-            start = state["step"]
-        training = model.training
+            training.step, training.history = state["step"], History(**state["history"])
+        mode = model.training
         try:
             if state is None or not state["finished"]:
-                with warnings.catch_warnings():
-                    _loop(
-                        run, history, start, record, observe, folder, fixed, path, progress, label
-                    )
+                training.go(progress, label)
         finally:
             run.close()
-        if run.average is not None:
-            model.load_state_dict(run.average.module.state_dict())
-        model.train(training)
-    return history
+        model.train(mode)
+    return training.history
 
 
-def _loop(
-    run: Run,
-    history: History,
-    start: int,
-    record: list[int],
-    observe: Observe | None,
-    folder: Path | None,
-    fixed: Mapping[str, Any],
-    last: str,
-    progress: bool,
-    label: str,
-) -> None:
-    config, fabric = run.config, run.fabric
-    first = fabric.is_global_zero
-    metrics = MetricsFile(folder / METRICS, start) if folder and first else None
+@dataclass
+class _Training:
+    """A run, how far it is, and what is read, written and kept of it on the way."""
 
-    def save(step: int, finished: bool) -> str:
-        path = ""
-        if folder is not None and first:
-            state = {
-                "step": step,
-                "finished": finished,
-                "fixed": dict(fixed),
-                "history": {"steps": history.steps, "columns": history.columns},
-                "run": run.state(),
-            }
-            path = str(write_checkpoint(folder, step, state))
-        fabric.barrier()
-        return path
+    run: Run
+    record: list[int]
+    observe: Observe | None
+    folder: Path | None
+    fixed: dict[str, Any]
+    last: str  # the newest checkpoint
+    step: int = 0  # updates done
+    history: History = field(default_factory=History)
 
-    # DDP finds fault with the layout of weights with a side of length 1; their values are right.
-    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
-    run.model.train()
-    began, done = time.perf_counter(), 0
-    with progress_bar(progress and first) as bar:
-        task = bar.add_task(
-            label, total=config.steps, completed=start, loss=math.nan, throughput=0.0
-        )
-        for step in range(start, config.steps + 1):
-            loss, norm = run.gradient(step)
-            if not (math.isfinite(loss) and math.isfinite(norm)):
-                raise ArithmeticError(
-                    f"the loss is {loss} and the norm of its gradient {norm} after {step} steps, "
-                    f"at learning rate {run.lr:.3g}: lower lr = {config.lr}; the last good "
-                    f"checkpoint is {last or 'none: none was written yet'}"
-                )
-            if step > start and step < config.steps and step % config.checkpoint_steps == 0:
-                last = save(step, finished=False)
-            throughput = done * config.batch / (time.perf_counter() - began)
-            row = {"loss": loss}
-            if step in record:
-                if observe is not None:
-                    row |= _observed(run, observe)
-                history.add(step, row)
-            if metrics and (step in record or step % config.log_every == 0 or step == config.steps):
-                extra = {"lr": run.lr, "gradient": norm, "images_per_second": throughput}
-                metrics.add({"step": step, **row, **extra})
-            if step < config.steps:
-                run.update(step)
-                done += 1
-                bar.update(task, completed=step + 1, loss=loss, throughput=throughput)
-    save(config.steps, finished=True)
-
-
-def _observed(run: Run, observe: Observe) -> dict[str, float]:
-    """What ``observe`` reads, by the first process; handed to all, so that histories agree."""
-    found: dict[str, float] = {}
-    if run.fabric.is_global_zero:
-        model = run.result
-        model.eval()
-        with torch.no_grad():
-            found = {name: float(value) for name, value in observe(model).items()}
+    def go(self, progress: bool, label: str) -> None:
+        """Take the steps that are left."""
+        run, config, start = self.run, self.run.config, self.step
+        first = run.fabric.is_global_zero
+        metrics = MetricsFile(self.folder / METRICS, start) if self.folder and first else None
         run.model.train()
-    return run.fabric.broadcast(found)
+        began = time.perf_counter()
+        with progress_bar(progress and first) as bar:
+            task = bar.add_task(
+                label, total=config.steps, completed=start, loss=math.nan, throughput=0.0
+            )
+            for self.step in range(start, config.steps + 1):
+                loss, norm = run.gradient(self.step)
+                self._check(loss, norm)
+                if start < self.step < config.steps and self.step % config.checkpoint_steps == 0:
+                    self._save(finished=False)
+                throughput = (self.step - start) * config.batch / (time.perf_counter() - began)
+                recorded, last = self.step in self.record, self.step == config.steps
+                row = {"loss": loss} | (self._observed() if recorded else {})
+                if recorded:
+                    self.history.add(self.step, row)
+                if metrics and (recorded or last or self.step % config.log_every == 0):
+                    extra = {"lr": run.lr, "gradient": norm, "images_per_second": throughput}
+                    metrics.add({"step": self.step, **row, **extra})
+                if not last:
+                    run.optimizer.step()
+                    bar.update(task, completed=self.step + 1, loss=loss, throughput=throughput)
+        self._save(finished=True)
+
+    def _check(self, loss: float, norm: float) -> None:
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise ArithmeticError(
+                f"the loss is {loss} and the norm of its gradient {norm} after {self.step} steps, "
+                f"at learning rate {self.run.lr:.3g}: lower lr = {self.run.config.lr}; the last "
+                f"good checkpoint is {self.last or 'none: none was written yet'}"
+            )
+
+    def _save(self, finished: bool) -> None:
+        if self.folder is not None and self.run.fabric.is_global_zero:
+            state = {
+                "step": self.step,
+                "finished": finished,
+                "fixed": self.fixed,
+                "history": asdict(self.history),
+                "run": self.run.state(),
+            }
+            self.last = str(write_checkpoint(self.folder, self.step, state))
+        self.run.fabric.barrier()
+
+    def _observed(self) -> dict[str, float]:
+        """What ``observe`` reads, by the first process; handed to all, so that histories agree."""
+        found: dict[str, float] = {}
+        if self.observe is not None and self.run.fabric.is_global_zero:
+            model = self.run.plain
+            model.eval()
+            with torch.no_grad():
+                found = {name: float(value) for name, value in self.observe(model).items()}
+            self.run.model.train()
+        return self.run.fabric.broadcast(found)

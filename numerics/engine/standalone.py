@@ -3,10 +3,7 @@
     python -m numerics train vit_tiny_patch16_224 --dataset cifar100 --patch 4 --steps 20000 \\
         --device cuda --devices 4 --precision bf16-mixed --out runs/tiny --resume
 
-With ``--devices N`` Fabric starts the other N − 1 processes itself.  On M machines the same command
-is given on each with ``--machines M`` and the environment variables ``MASTER_ADDR``,
-``MASTER_PORT`` and ``NODE_RANK`` (0 … M − 1); under ``torchrun`` or SLURM, which set these, Fabric
-finds them.  One machine writes, so ``--out`` may be a folder of its own.
+With ``--devices N`` Fabric starts the other N − 1 processes itself.
 
 In: names of a model and a data set, a :class:`~numerics.engine.FitConfig`.  Out: checkpoints,
 ``metrics.jsonl`` and, at the end, ``weights.safetensors``, which timm loads (``checkpoint_path``).
@@ -160,8 +157,8 @@ def train_model(
 
 
 def load_everywhere(fabric: Fabric, name: str, root: Path | str, *, download: bool) -> Splits:
-    """Read a data set in every process; one process of each machine fetches it first."""
-    if download and fabric.local_rank == 0:
+    """Read a data set in every process; the first one fetches it."""
+    if download and fabric.is_global_zero:
         load_dataset(name, root, download=True)
     fabric.barrier()
     return load_dataset(name, root)

@@ -19,14 +19,13 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from timm.data import Mixup
 from timm.optim import param_groups_weight_decay
 from timm.scheduler import CosineLRScheduler
-from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from numerics.engine.batches import Batches, DatasetBatches, seed_of
+from numerics.engine.batches import Batches, DatasetBatches
 from numerics.engine.config import FitConfig
+from numerics.seeds import seed_of
 from theory.inputs import integer
 
 __all__ = ["launch"]
@@ -40,9 +39,8 @@ def launch(
     *,
     precision: str = "32-true",
     devices: int = 1,
-    machines: int = 1,
 ) -> Fabric:
-    """Start Fabric on ``devices`` devices of each of ``machines`` machines.
+    """Start Fabric on ``devices`` devices of this machine.
 
     With more than one device this starts the same command once for each of the others; every
     process goes on from here.  A single device may be numbered: ``"cuda:1"``.
@@ -63,13 +61,11 @@ def launch(
     if isinstance(numbered, list) and devices != 1:
         raise ValueError(f"launch.devices = {devices!r}: devices must be 1 on the one {place}")
     devices = integer("launch.devices", devices, least=1)
-    machines = integer("launch.machines", machines, least=1)
     try:
         fabric = Fabric(
             accelerator=place.type,
             devices=numbered,
-            num_nodes=machines,
-            strategy="ddp" if devices * machines > 1 else "auto",
+            strategy="ddp" if devices > 1 else "auto",
             precision=precision,  # type: ignore[arg-type]
         )
     except MisconfigurationException as error:
@@ -78,8 +74,8 @@ def launch(
     started = int(os.environ.get("WORLD_SIZE", "1"))
     if started != fabric.world_size:
         raise ValueError(
-            f"launch.devices = {devices!r}, machines = {machines!r}: devices times machines must "
-            f"be {started}, the number of processes that were started"
+            f"launch.devices = {devices!r}: devices must be {started}, the number of processes "
+            "that were started"
         )
     return fabric
 
@@ -113,35 +109,13 @@ class Run:
             warmup_prefix=True,
             t_in_epochs=False,
         )
-        self.average = None
-        if config.ema is not None:
-            self.average = ModelEmaV3(model, config.ema, use_warmup=True)
-        self.mix = None
-        if config.mixup or config.cutmix:
-            if not hasattr(model, "num_classes"):
-                raise ValueError("mixup and cutmix need model.num_classes, which the model lacks")
-            self.mix = Mixup(
-                config.mixup,
-                config.cutmix,
-                label_smoothing=config.label_smoothing,
-                num_classes=model.num_classes,
-            )
-        part = config.batch // fabric.world_size
-        if config.batch % fabric.world_size or part % config.accumulate:
+        if config.batch % fabric.world_size:
             raise ValueError(
-                f"batch = {config.batch}: batch must be a multiple of "
-                f"{fabric.world_size} devices times accumulate = {config.accumulate}"
+                f"batch = {config.batch}: batch must be a multiple of {fabric.world_size} devices"
             )
-        if self.mix and part % 2:
-            raise ValueError(f"batch = {config.batch}: mixup needs an even batch on each device")
         self.batches = batches
         if isinstance(batches, DatasetBatches):
             self.batches = batches.bind(config.seed, fabric.global_rank, fabric.world_size)
-
-    @property
-    def result(self) -> Any:
-        """The model whose weights are the result."""
-        return self.plain if self.average is None else self.average.module
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor]:
         """This device's part of the batch of a step; seeds the global generators for the step."""
@@ -159,41 +133,25 @@ class Run:
         if not mine_alone:
             mine = slice(fabric.global_rank * part, (fabric.global_rank + 1) * part)
             images, labels = images[mine], labels[mine]
-        images, labels = images.to(fabric.device), labels.to(fabric.device)
-        np.random.seed(seed_of("mix", config.seed, step) % 2**32)  # noqa: NPY002  (timm's Mixup)
         torch.manual_seed(seed_of("model", config.seed, step, fabric.global_rank))
-        if self.mix is not None:
-            images, labels = self.mix(images.clone(), labels)
-        return images, labels
+        return images.to(fabric.device), labels.to(fabric.device)
 
     def gradient(self, step: int) -> tuple[float, float]:
         """Loss at the present weights, and norm of its gradient, which is left in the weights."""
-        config, fabric = self.config, self.fabric
+        fabric = self.fabric
         self.schedule.step_update(step)
         images, labels = self._batch(step)
-        smoothing = 0.0 if self.mix else config.label_smoothing
         self.optimizer.zero_grad()
-        total = torch.zeros((), device=fabric.device)
-        parts = zip(images.chunk(config.accumulate), labels.chunk(config.accumulate), strict=True)
-        for k, (x, y) in enumerate(parts, start=1):
-            with fabric.no_backward_sync(self.model, enabled=k < config.accumulate):
-                loss = nn.functional.cross_entropy(self.model(x), y, label_smoothing=smoothing)
-                fabric.backward(loss / config.accumulate)
-            total += loss.detach() / config.accumulate
-        loss_everywhere: Any = fabric.all_reduce(total, reduce_op="mean")
+        loss = nn.functional.cross_entropy(self.model(images), labels)
+        fabric.backward(loss)
+        mean: Any = fabric.all_reduce(loss.detach(), reduce_op="mean")
         norm: Any = fabric.clip_gradients(
             self.model,
             self.optimizer,
-            max_norm=config.clip or math.inf,
+            max_norm=self.config.clip or math.inf,
             error_if_nonfinite=False,
         )
-        return float(loss_everywhere), float(norm)
-
-    def update(self, step: int) -> None:
-        """Go from ``step`` to ``step`` + 1."""
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update(self.plain, step + 1)
+        return float(mean), float(norm)
 
     @property
     def lr(self) -> float:
@@ -207,18 +165,12 @@ class Run:
 
     def state(self) -> dict[str, Any]:
         """What the next step depends on."""
-        return {
-            "model": self.plain.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": None if self.average is None else self.average.module.state_dict(),
-        }
+        return {"model": self.plain.state_dict(), "optimizer": self.optimizer.state_dict()}
 
     def load(self, state: Mapping[str, Any], path: Path | str) -> None:
         """Go on from a state, read from ``path``."""
         try:
             self.plain.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
-            if self.average is not None:
-                self.average.module.load_state_dict(state["average"])
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"checkpoint {path} is of another model: {error}") from error

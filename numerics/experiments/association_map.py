@@ -10,13 +10,14 @@ failing setting is also run as gradient flow at several ratios η_A/η_v, to see
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 from rich.progress import track
 
+from numerics.experiment import QUIET, Experiment, Options, Seeded
 from theory.dynamics import Trajectory, gradient_flow
 from theory.setting import Coefficients, Setting
 from theory.slow_attention import slow_attention
@@ -27,7 +28,7 @@ OUTCOMES = ("associates", "turns away", "undecided")
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Seeded):
     """The two grids, the path, and the ratios; nothing is random, ``seed`` is for the record.
 
     ``C`` lists set sizes that divide ``D``; likewise ``small_C`` and ``small_D``.
@@ -47,7 +48,6 @@ class Config:
     stop: float = 2.0
     steps: int = 40
     ratios: tuple[float, ...] = (1.0, 1e4, 1e6, 1e7, 1e8)
-    seed: int = 0
 
 
 LIGHT = Config(
@@ -141,7 +141,7 @@ def _ratios(config: Config) -> dict[str, Any]:
     }
 
 
-def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[str, Any]:
+def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
     """Follow the slow path in every cell of both grids, and the flow at every ratio.
 
     Returns
@@ -154,8 +154,8 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
         decided cells of the largest ``small_q``, the number whose outcome changes and
         the largest relative change of the last loss; ``metrics``: shares of the outcomes.
     """
-    large, small = (_grid(config, which, progress) for which in (False, True))
-    half = Config(**{**vars(config), "step": config.step / 2, "steps": 2 * config.steps})
+    large, small = (_grid(config, which, options.progress) for which in (False, True))
+    half = replace(config, step=config.step / 2, steps=2 * config.steps)
     gaps: list[float] = []
     flips = 0
     for cell in small:
@@ -187,3 +187,6 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
         "refined": {"cells": len(gaps), "flips": flips, "loss": max(gaps, default=0.0)},
         "metrics": metrics,
     }
+
+
+EXPERIMENT = Experiment(run, LIGHT)

@@ -25,6 +25,7 @@ from torch import nn
 import numerics.positional  # noqa: F401 - registers the models
 from numerics.association import estimate
 from numerics.cost import KINDS, flops, shape_of, traffic
+from numerics.experiment import QUIET, Experiment, Options, Seeded
 from numerics.meter import RATES, device_rates, peak_memory, seconds
 from theory.inputs import integer
 
@@ -38,7 +39,7 @@ CLASSES = 1000
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Seeded):
     """Stock models by their names in timm, images in a batch, and how often each is timed.
 
     A CUDA device takes ``cuda_models`` and ``cuda_batch``.  The seed draws weights and images.
@@ -59,7 +60,6 @@ class Config:
     )
     cuda_batch: int = 256
     repeats: int = 15
-    seed: int = 0
 
     def __post_init__(self) -> None:
         known = [name.removesuffix("_positional") for name in timm.list_models("*_positional")]
@@ -146,7 +146,7 @@ def _bound(row: dict[str, Any]) -> float:
     return max(row["seconds_by_flops"], row["seconds_by_bytes"])
 
 
-def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[str, Any]:
+def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
     """Time every model with both kinds of attention, ``config.repeats`` times each.
 
     Returns
@@ -166,7 +166,7 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
     ValueError
         If the device is neither a CPU nor a CUDA device.
     """
-    where = torch.device(device)
+    where = torch.device(options.device)
     cuda = where.type == "cuda"
     models, batch = config.models, config.batch
     if cuda:
@@ -175,7 +175,7 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
     rates = device_rates(where, dtype)
     metrics, bound_ratio, rows = {}, {}, []
     with torch.random.fork_rng(devices=[where] if cuda else []):
-        for name in track(models, "attention cost", disable=not progress, transient=True):
+        for name in track(models, "attention cost", disable=not options.progress, transient=True):
             torch.compiler.reset()  # the compiler gives up on code that it meets in too many models
             runners = {
                 kind: _Runner(name + ending, batch, where, config.seed)
@@ -235,3 +235,6 @@ def table(results: dict[str, Any]) -> list[dict[str, str]]:
             }
         )
     return lines
+
+
+EXPERIMENT = Experiment(run, LIGHT, fixed=fixed, table=table)

@@ -7,18 +7,18 @@ of Figure 6, decides how much full attention hears of positions.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numerics.comparison import accuracies, compare_over_seeds, recipe_for
 from numerics.datasets import describe, load_dataset
+from numerics.experiment import QUIET, Experiment, Options, Repeated
 
 __all__ = ["LIGHT", "Config", "fixed", "run"]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Repeated):
     """Size of the experiment; runs have seeds ``seed``, …, ``seed + runs − 1``, as in Figure 6.
 
     ``sizes`` are standard deviations of the first encodings; ``steps`` replaces the number of
@@ -28,8 +28,6 @@ class Config:
     sizes: tuple[float, ...] = (1.0,)
     steps: int | None = None
     recorded: int = 6
-    runs: int = 3
-    seed: int = 0
 
 
 LIGHT = Config(steps=100, recorded=2, runs=1)
@@ -37,18 +35,11 @@ LIGHT = Config(steps=100, recorded=2, runs=1)
 
 def fixed(config: Config) -> dict[str, Any]:
     """What the results depend on beyond the configuration: the recipe and making of the set."""
-    recipe = asdict(recipe_for("structured", steps=config.steps))
+    recipe = recipe_for("structured", steps=config.steps).decisive()
     return {"recipe": recipe, "data": describe("structured")}
 
 
-def run(
-    config: Config,
-    *,
-    device: str = "cpu",
-    progress: bool = True,
-    directory: Path | None = None,
-    resume: bool = False,
-) -> dict[str, Any]:
+def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
     """Train both networks ``config.runs`` times from encodings of every size.
 
     Returns
@@ -64,12 +55,9 @@ def run(
         compare_over_seeds(
             data,
             replace(recipe, encoding_std=size),
-            range(config.seed, config.seed + config.runs),
+            config.seeds,
             recorded=config.recorded,
-            device=device,
-            directory=directory and directory / f"size-{size:g}",
-            resume=resume,
-            progress=progress,
+            options=options.within(f"size-{size:g}"),
         )
         for size in config.sizes
     ]
@@ -79,3 +67,6 @@ def run(
         for name, value in accuracies(one["runs"]).items()
     }
     return {"metrics": metrics, "sizes": found}
+
+
+EXPERIMENT = Experiment(run, LIGHT, fixed=fixed, resumable=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,9 +19,11 @@ from torch import Tensor
 
 from numerics.association import estimate
 from numerics.engine import FitConfig, crop_batches, fit
+from numerics.experiment import QUIET, Experiment, Options, Repeated
 from numerics.networks import accuracy
 from numerics.photos import PHOTOS, train_and_test
 from numerics.pretrained import pretrained_encodings
+from numerics.seeds import seed_of
 from numerics.training import evenly
 from numerics.vision import (
     build_vit,
@@ -37,7 +38,7 @@ __all__ = ["LIGHT", "Config", "from_checkpoint", "run"]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Repeated):
     """Size of the experiment; runs have seeds ``seed``, …, ``seed + runs − 1``.
 
     A seed draws the weights at the start and every training crop; the test crops are the same in
@@ -57,9 +58,7 @@ class Config:
     lr: float = 1e-3
     test_crops: int = 2048
     recorded: int = 6
-    runs: int = 3
     control: bool = True
-    seed: int = 0
 
     @property
     def side(self) -> int:
@@ -71,20 +70,16 @@ LIGHT = Config(steps=450, test_crops=1024, recorded=4, runs=1, control=False)
 
 
 def _one_run(
-    config: Config,
-    seed: int,
-    shuffled: bool,
-    device: str,
-    directory: Path | None,
-    **options: Any,
+    config: Config, seed: int, shuffled: bool, options: Options
 ) -> tuple[dict[str, Any], Tensor, Tensor]:
     """Return what is recorded of one run, and its encodings before and after."""
 
     def shuffle(images: Tensor, generator: torch.Generator) -> Tensor:
         return shuffle_patches(images, config.patch, generator)
 
-    train, test = train_and_test(config.photos, config.crop, config.bands, device)
-    generator = torch.Generator(device).manual_seed(2**31)  # no seed of a run: fixed test crops
+    train, test = train_and_test(config.photos, config.crop, config.bands, options.device)
+    # No seed of a run: the test crops are fixed.
+    generator = torch.Generator(options.device).manual_seed(seed_of("test crops", 0))
     images, labels = test.sample(config.test_crops, generator)
     if shuffled:
         images = shuffle(images, generator)
@@ -97,7 +92,7 @@ def _one_run(
         heads=config.heads,
         encoding_std=config.encoding_std,
         seed=seed,
-    ).to(device)
+    ).to(options.device)
     initial = encodings(model)
     # Seconds of processor time too: they do not depend on what else the machine is doing.
     start, start_cpu = time.perf_counter(), time.process_time()
@@ -106,16 +101,14 @@ def _one_run(
         model,
         crop_batches(train, config.batch, shuffle if shuffled else None),
         FitConfig(steps=config.steps, batch=config.batch, lr=config.lr, seed=seed),
-        device=device,
         observe=lambda model: {
             "test_accuracy": accuracy(model, images, labels),
             **asdict(spatial_structure(encodings(model))),
         },
         record_at=evenly(config.steps, config.recorded),
-        directory=directory and directory / label.replace(", ", " ").replace(" ", "-"),
         label=label,
         about=asdict(replace(config, runs=1, control=shuffled, seed=seed)),
-        **options,
+        **vars(options.within(label.replace(", ", " ").replace(" ", "-"))),
     )
     one = {
         "seed": seed,
@@ -127,24 +120,8 @@ def _one_run(
     return one, initial, encodings(model)
 
 
-def run(
-    config: Config,
-    *,
-    device: str = "cpu",
-    progress: bool = True,
-    directory: Path | None = None,
-    resume: bool = False,
-) -> dict[str, Any]:
+def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
     """Train ``config.runs`` networks, and as many controls.
-
-    Parameters
-    ----------
-    config : Config
-    device : str
-    progress : bool
-    directory, resume
-        Of the checkpoints, a folder in ``directory`` for each training; see
-        :func:`numerics.engine.fit`.
 
     Returns
     -------
@@ -158,11 +135,9 @@ def run(
         its seed, seconds and history; ``similarity``: of the first run, matrices (side², side²)
         with patches row by row, rounded to four decimals.
     """
-    seeds = range(config.seed, config.seed + config.runs)
 
     def train_all(shuffled: bool) -> list[tuple[dict[str, Any], Tensor, Tensor]]:
-        options = {"progress": progress, "resume": resume}
-        return [_one_run(config, seed, shuffled, device, directory, **options) for seed in seeds]
+        return [_one_run(config, seed, shuffled, options) for seed in config.seeds]
 
     trained, controls = train_all(False), train_all(True) if config.control else []
     runs = [one for one, _, _ in trained]
@@ -219,3 +194,6 @@ def from_checkpoint(checkpoint: str) -> dict[str, Any]:
         "side": math.isqrt(len(P)),
         "similarity": rounded(cosine_similarity(P), 4),
     }
+
+
+EXPERIMENT = Experiment(run, LIGHT, resumable=True, from_checkpoint=from_checkpoint)

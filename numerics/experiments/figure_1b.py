@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from numerics.association import estimate
+from numerics.experiment import QUIET, Experiment, Options, Repeated
 from numerics.vision import grid_distance
 from theory.partition import Partition
 
@@ -21,13 +22,12 @@ __all__ = ["LIGHT", "Config", "localized", "run"]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Repeated):
     """A grid of side × side patches in squares of block × block; scatterings ``seed``, …"""
 
     side: int = 8
     block: int = 2
     runs: int = 1000
-    seed: int = 0
 
 
 LIGHT = Config(runs=100)
@@ -62,7 +62,7 @@ def _spatial(partition: Partition, distance: np.ndarray) -> dict[str, float]:
     }
 
 
-def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[str, Any]:
+def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
     """Draw ``config.runs`` scattered partitions beside the localized one.
 
     Returns
@@ -75,9 +75,9 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
     """
     distance = grid_distance(config.side).numpy()
     squares = localized(config.side, config.block)
-    seeds = range(config.seed, config.seed + config.runs)
     scattered = [
-        squares.relabelled(np.random.default_rng(seed).permutation(squares.D)) for seed in seeds
+        squares.relabelled(np.random.default_rng(seed).permutation(squares.D))
+        for seed in config.seeds
     ]
     found = {"localized": [_spatial(squares, distance)]}
     found["scattered"] = [_spatial(partition, distance) for partition in scattered]
@@ -89,3 +89,6 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
         },
         "labels": {"localized": list(squares.labels), "scattered": list(scattered[0].labels)},
     }
+
+
+EXPERIMENT = Experiment(run, LIGHT)

@@ -12,7 +12,7 @@ to another, as in the derangements of Theorem 3.2.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from numerics.association import chance_association, estimate, read_coefficients
 from numerics.data import StructuredData, random_direction
+from numerics.experiment import QUIET, Experiment, OfSetting, Options, Repeated
 from numerics.gaussian import GaussianConvolution
 from numerics.models import SimplifiedViT, error_rate
 from numerics.training import History, evenly, full_batch, train
@@ -40,17 +41,12 @@ ARMS = {
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(OfSetting, Repeated):
     """Size of the experiment; runs have seeds ``seed``, …, ``seed + runs − 1``.
 
     A seed draws the partition, w*, the weights at the start and both samples.
     """
 
-    L: int = 9
-    C: int = 4
-    q: float = 0.2
-    p: int = 3
-    nu: float = 0.05
     sigma_A: float = 3.0
     weak_sigma_A: float = 0.5
     d: int = 16
@@ -61,13 +57,11 @@ class Config:
     eta_A: float = 40.0
     steps: int = 700
     recorded: int = 29
-    runs: int = 3
     seed: int = 1
 
-    def setting(self, weak: bool = False) -> Setting:
-        """The part that theory knows of."""
-        sigma_A = self.weak_sigma_A if weak else self.sigma_A
-        return Setting(L=self.L, C=self.C, q=self.q, p=self.p, nu=self.nu, sigma_A=sigma_A)
+    def of_arm(self, weak: bool) -> Setting:
+        """The setting of an arm; σ_A is no part of a law."""
+        return replace(self, sigma_A=self.weak_sigma_A).setting() if weak else self.setting()
 
 
 LIGHT = Config(L=6, N=3000, N_test=5000, eta_v=5e-5, eta_A=30.0, steps=480, recorded=25, runs=1)
@@ -118,13 +112,13 @@ def _draw_law(
 
 
 def _one_run(
-    config: Config, arm: str, seed: int, device: str, progress: bool
+    config: Config, arm: str, seed: int, options: Options
 ) -> tuple[History, list[int], list[Tensor]]:
     """The history of one training, the set of each patch, and the logits at the recorded steps."""
-    generator = torch.Generator(device).manual_seed(seed)
+    generator = torch.Generator(options.device).manual_seed(seed)
     name, weak = ARMS[arm]
     law = _draw_law(config, name, seed, generator)
-    model = SimplifiedViT.realistic(config.setting(weak), config.d, config.omega, generator)
+    model = SimplifiedViT.realistic(config.of_arm(weak), config.d, config.omega, generator)
     batches = full_batch(law, config.N, generator)
     test = law.sample(config.N_test, generator)
 
@@ -148,13 +142,13 @@ def _one_run(
         steps=config.steps,
         observe=observe,
         record_at=evenly(config.steps, config.recorded),
-        progress=progress,
+        progress=options.progress,
         label=f"{arm}, seed {seed}",
     )
     return history, list(law.partition.labels), logits
 
 
-def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[str, Any]:
+def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
     """Train ``config.runs`` models in each of the :data:`ARMS`.
 
     Returns
@@ -167,14 +161,13 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
         its seed, that step as an index of ``steps``, and the recorded columns; ``first``: by arm,
         the labels and the logits A (D, D) of the first run at that step, to two decimals.
     """
-    seeds = range(config.seed, config.seed + config.runs)
     measured = ("test_error", "association", "own_rows", "other_rows", "gamma", "rho")
     columns = ("loss", "margin", "alpha", "gamma_spread", "rho_spread", *measured)
     runs: dict[str, list[dict[str, Any]]] = {arm: [] for arm in ARMS}
     first: dict[str, Any] = {}
     for arm in ARMS:
-        for seed in seeds:
-            history, labels, logits = _one_run(config, arm, seed, device, progress)
+        for seed in config.seeds:
+            history, labels, logits = _one_run(config, arm, seed, options)
             best = int(np.argmin(history["loss"]))
             rounded = {c: [float(f"{value:.5g}") for value in history[c]] for c in columns}
             runs[arm].append({"seed": seed, "best": best, **rounded})
@@ -191,3 +184,6 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
         "runs": runs,
         "first": first,
     }
+
+
+EXPERIMENT = Experiment(run, LIGHT)

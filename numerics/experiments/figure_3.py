@@ -15,6 +15,7 @@ from torch import Tensor
 from numerics.association import estimate
 from numerics.data import StructuredData, random_direction
 from numerics.datasets import as_images
+from numerics.experiment import QUIET, Experiment, Options, Seeded
 from theory.partition import Partition
 from theory.setting import Setting
 
@@ -22,7 +23,7 @@ __all__ = ["LIGHT", "Config", "run"]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Seeded):
     """Size of the images, of scattered sets and d pixels a patch; N of them are counted.
 
     The seed draws the partition, w*, and the images.
@@ -33,7 +34,6 @@ class Config:
     q: float = 0.25
     d: int = 16
     N: int = 20_000
-    seed: int = 0
 
     def law(self, generator: torch.Generator) -> StructuredData:
         """The law that images are drawn from."""
@@ -59,7 +59,7 @@ def _rates(delta: Tensor, y: Tensor, signal: Tensor) -> dict[str, list[float]]:
     return {name: rate.tolist() for name, rate in rates.items()}
 
 
-def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[str, Any]:
+def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
     """Draw ``config.N`` images.
 
     Returns
@@ -70,12 +70,12 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
         the label; ``labels``: the set of each patch; ``images``: the first image with y = 1 and
         the first with y = −1: y, signal_set, delta, and pixels (side, side) to three decimals.
     """
-    generator = torch.Generator(device).manual_seed(config.seed)
+    generator = torch.Generator(options.device).manual_seed(config.seed)
     law = config.law(generator)
     X, y, signal_set, delta = law.sample(config.N, generator, latents=True)
     assert signal_set is not None
     assert delta is not None
-    signal = torch.tensor(law.partition.labels, device=device) == signal_set[:, None]
+    signal = torch.tensor(law.partition.labels, device=options.device) == signal_set[:, None]
     kept = [int((y == label).nonzero()[0]) for label in (1, -1)]
     pixels = as_images(X[kept])[:, 0].double().tolist()
     images = [
@@ -93,3 +93,6 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
         "labels": list(law.partition.labels),
         "images": images,
     }
+
+
+EXPERIMENT = Experiment(run, LIGHT)

@@ -9,7 +9,6 @@ frozen: as learned, or as it started, or as learned on other sets, or even on ea
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,12 @@ from timm.models.vision_transformer import VisionTransformer
 from numerics.association import estimate
 from numerics.data import StructuredData, random_direction
 from numerics.engine import FitConfig, fit
+from numerics.experiment import QUIET, Experiment, OfSetting, Options, Repeated
 from numerics.experiments import realistic
 from numerics.models import SimplifiedViT
 from numerics.networks import accuracy
 from numerics.positional import PositionalVisionTransformer
+from numerics.seeds import seed_of
 from numerics.structured_vit import (
     attention_between_patches,
     build_structured_vit,
@@ -53,18 +54,13 @@ VITS: dict[str, type[VisionTransformer]] = {
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(OfSetting, Repeated):
     """Size of the experiment; runs have seeds ``seed``, …, ``seed + runs − 1``, ViTs alike.
 
     A seed draws the sets, w*, weights and images of a run, and then its downstream tasks.
     """
 
-    L: int = 9
-    C: int = 4
     q: float = 0.3
-    p: int = 3
-    nu: float = 0.05
-    sigma_A: float = 2.0
     d: int = 16
     # The one-layer model.
     omega: float = 0.01
@@ -93,7 +89,6 @@ class Config:
     vit_test: int = 5000
     vit_recorded: int = 21
     vit_runs: int = 5
-    seed: int = 0
 
     def pretraining(self) -> realistic.Config:
         """The training of the one-layer model, an instance of ``realistic``."""
@@ -153,17 +148,15 @@ def _transfer_tasks(
         eta_v=config.eta_v,
         steps=config.transfer_steps,
         # A stream of its own: downstream images owe nothing to those of the first training.
-        generator=torch.Generator(device).manual_seed(2**32 + seed),
+        generator=torch.Generator(device).manual_seed(seed_of("new features", seed)),
     )
 
 
-def _one_vit(
-    config: Config, kind: str, seed: int, device: str, directory: Path | None, **options: Any
-) -> dict[str, Any]:
-    generator = torch.Generator(device).manual_seed(2**33 + seed)
+def _one_vit(config: Config, kind: str, seed: int, options: Options) -> dict[str, Any]:
+    generator = torch.Generator(options.device).manual_seed(seed_of("real ViTs", seed))
     partition = Partition.scattered(config.L, config.C, seed)
     direction = random_direction(config.d, generator)
-    data = StructuredData(config.pretraining().setting(), partition, direction)
+    data = StructuredData(config.setting(), partition, direction)
     images, labels = patches_as_pixels(data.sample(config.vit_test, generator), config.L)
     model = build_structured_vit(
         data,
@@ -173,7 +166,7 @@ def _one_vit(
         heads=config.heads,
         encoding_std=getattr(config, f"{kind}_std"),
         seed=seed,
-    ).to(device)
+    ).to(options.device)
     label = f"{kind}-{seed}"
     history = fit(
         model,
@@ -184,16 +177,14 @@ def _one_vit(
             lr=getattr(config, f"{kind}_lr"),
             seed=seed,
         ),
-        device=device,
         observe=lambda model: {
             "test_error": 1 - accuracy(model, images, labels),
             **read_association(model, partition),
         },
         record_at=evenly(config.vit_steps, config.vit_recorded),
-        directory=directory and directory / label,
         label=label,
         about={"kind": kind, **asdict(replace(config, runs=2, vit_runs=1, seed=seed))},
-        **options,
+        **vars(options.within(label)),
     )
     maps = attention_between_patches(model)
     return {
@@ -206,24 +197,10 @@ def _one_vit(
     }
 
 
-def run(
-    config: Config,
-    *,
-    device: str = "cpu",
-    progress: bool = True,
-    directory: Path | None = None,
-    resume: bool = False,
-) -> dict[str, Any]:
+def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
     """Train the one-layer models, carry each to its downstream tasks, train the real ViTs.
 
-    Parameters
-    ----------
-    config : Config
-    device : str
-    progress : bool
-    directory, resume
-        Of the ViTs' checkpoints, a folder in ``directory`` for each; see
-        :func:`numerics.engine.fit`.  The one-layer model takes seconds and is trained again.
+    Only the ViTs have checkpoints: the one-layer model takes seconds and is trained again.
 
     Returns
     -------
@@ -242,21 +219,15 @@ def run(
     """
     config.check()
     pretraining = config.pretraining()
-    seeds = range(config.seed, config.seed + config.runs)
-    ones = [
-        realistic.train_one(pretraining, seed, device=device, progress=progress) for seed in seeds
-    ]
+    seeds = config.seeds
+    ones = [realistic.train_one(pretraining, seed, options) for seed in seeds]
     tasks = [
-        _transfer_tasks(config, one, foreign.model, seed, device)
+        _transfer_tasks(config, one, foreign.model, seed, options.device)
         for seed, one, foreign in zip(seeds, ones, ones[1:] + ones[:1], strict=True)
     ]
     transfer = {name: summarize([run[name] for run in tasks]) for name in ATTENTIONS}
     vit_seeds = range(config.seed, config.seed + config.vit_runs)
-    options = {"progress": progress, "resume": resume}
-    vits = {
-        kind: [_one_vit(config, kind, seed, device, directory, **options) for seed in vit_seeds]
-        for kind in VITS
-    }
+    vits = {kind: [_one_vit(config, kind, seed, options) for seed in vit_seeds] for kind in VITS}
     one_layer = [
         {"seed": seed, "steps": one.history.steps, "history": one.history.columns}
         for seed, one in zip(seeds, ones, strict=True)
@@ -274,3 +245,6 @@ def run(
         ends = [float(np.mean([one.test_error for one in run[name][-1]])) for run in tasks]
         metrics[f"transfer_{name.replace(' ', '_')}"] = asdict(estimate(ends))
     return {"metrics": metrics, "one_layer": one_layer, "transfer": transfer, "vits": vits}
+
+
+EXPERIMENT = Experiment(run, LIGHT, resumable=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from numerics.association import estimate
 from numerics.datasets import Splits, describe, load_dataset, shrink
 from numerics.engine import FitConfig, dataset_batches, fit
+from numerics.experiment import QUIET, Experiment, OnDatasets, Options, Repeated
 from numerics.networks import build_cnn_of_size, dataset_accuracy, parameter_count
 from numerics.permuted import PatchPermutation
 from numerics.training import evenly
@@ -45,7 +45,7 @@ IMAGES = ("original", "permuted")
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(OnDatasets, Repeated):
     """Size of the experiment; runs have seeds ``seed``, …, ``seed + runs − 1``.
 
     A seed draws the permutation, the weights at the start and the order of the training images.
@@ -55,7 +55,6 @@ class Config:
     """
 
     dataset: str | tuple[str, ...] = ("digits", "photos")
-    root: str = "data"
     side: int | None = None
     width: int = 64
     depth: int = 3
@@ -68,12 +67,6 @@ class Config:
     recorded: int = 5
     test_images: int = 2000
     runs: int = 5
-    seed: int = 0
-
-    @property
-    def datasets(self) -> tuple[str, ...]:
-        """The data sets, also where it is one."""
-        return (self.dataset,) if isinstance(self.dataset, str) else self.dataset
 
 
 LIGHT = Config(dataset="photos", steps=200, recorded=2, runs=1)
@@ -136,7 +129,7 @@ def _one_run(
     network: str,
     images: str,
     seed: int,
-    **options: Any,
+    options: Options,
 ) -> tuple[dict[str, Any], nn.Module, PatchPermutation | None]:
     train: Any = data.train
     test: Any = data.test
@@ -145,13 +138,12 @@ def _one_run(
         permutation = PatchPermutation.random(data.side, seed)
         train, test = permutation.apply_to(train), permutation.apply_to(test)
     model = _build(network, config, data, seed)
-    device = options["device"]
     began = time.process_time()
     history = fit(
         model,
-        dataset_batches(train.to(device), config.batch),
+        dataset_batches(train.to(options.device), config.batch),
         FitConfig(steps=config.steps, batch=config.batch, lr=config.lr, seed=seed),
-        observe=_observer(network, test.to(device), config.test_images, permutation),
+        observe=_observer(network, test.to(options.device), config.test_images, permutation),
         record_at=evenly(config.steps, config.recorded),
         label=f"{network}, {images}, seed {seed}",
         about={
@@ -159,7 +151,7 @@ def _one_run(
             "images": images,
             **asdict(replace(config, dataset=data.name, side=data.side, runs=1, seed=seed)),
         },
-        **options,
+        **vars(options),
     )
     one: dict[str, Any] = {
         "network": network,
@@ -176,19 +168,12 @@ def _one_run(
     return one, model, permutation
 
 
-def _one_set(
-    config: Config,
-    dataset: str,
-    device: str,
-    progress: bool,
-    directory: Path | None,
-    resume: bool,
-) -> dict[str, Any]:
+def _one_set(config: Config, dataset: str, options: Options) -> dict[str, Any]:
     data = load_dataset(dataset, config.root)
     data = shrink(data, config.side or min(SIDES.get(dataset, SIDE), data.side))
     runs: list[dict[str, Any]] = []
     similarity: dict[str, list[list[float]]] = {}
-    for seed in range(config.seed, config.seed + config.runs):
+    for seed in config.seeds:
         for network in NETWORKS:
             for images in IMAGES:
                 one, model, permutation = _one_run(
@@ -197,10 +182,7 @@ def _one_set(
                     network,
                     images,
                     seed,
-                    device=device,
-                    progress=progress,
-                    directory=directory and directory / f"{dataset}-{network}-{images}-{seed}",
-                    resume=resume,
+                    options.within(f"{dataset}-{network}-{images}-{seed}"),
                 )
                 runs.append(one)
                 if network == "vit" and seed == config.seed:
@@ -241,14 +223,7 @@ def _at_the_end(runs: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     return values
 
 
-def run(
-    config: Config,
-    *,
-    device: str = "cpu",
-    progress: bool = True,
-    directory: Path | None = None,
-    resume: bool = False,
-) -> dict[str, Any]:
+def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
     """Train both networks on the original and on the permuted images, ``config.runs`` times.
 
     Returns
@@ -266,13 +241,13 @@ def run(
         ``similarity``: of the first seed's ViTs, matrices (side², side²) with pixels row by row
         in the original grid.
     """
-    found = {
-        dataset: _one_set(config, dataset, device, progress, directory, resume)
-        for dataset in config.datasets
-    }
+    found = {dataset: _one_set(config, dataset, options) for dataset in config.datasets}
     metrics = {
         f"{dataset}_{name}": asdict(estimate(values))
         for dataset, one in found.items()
         for name, values in _at_the_end(one["runs"]).items()
     }
     return {"metrics": metrics, "datasets": found}
+
+
+EXPERIMENT = Experiment(run, LIGHT, fixed=fixed, resumable=True)

@@ -7,18 +7,18 @@ need no file are in the record; ``--dataset`` chooses one that does.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from numerics.comparison import accuracies, compare_over_seeds, recipe_for
 from numerics.datasets import describe, load_dataset
+from numerics.experiment import QUIET, Experiment, OnDatasets, Options, Repeated
 
 __all__ = ["LIGHT", "Config", "fixed", "run"]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(OnDatasets, Repeated):
     """Size of the experiment; runs have seeds ``seed``, …, ``seed + runs − 1``.
 
     A seed draws the weights at the start and the order of the training images, the same for both
@@ -28,17 +28,10 @@ class Config:
     """
 
     dataset: str | tuple[str, ...] = ("digits", "photos", "structured", "gaussian-convolution")
-    root: str = "data"
     steps: int | None = None
     recorded: int = 6
     test_images: int | None = None
     runs: int = 5
-    seed: int = 0
-
-    @property
-    def datasets(self) -> tuple[str, ...]:
-        """The data sets, also where it is one."""
-        return (self.dataset,) if isinstance(self.dataset, str) else self.dataset
 
 
 LIGHT = Config(dataset="digits", steps=200, recorded=3, runs=1)
@@ -47,19 +40,12 @@ LIGHT = Config(dataset="digits", steps=200, recorded=3, runs=1)
 def fixed(config: Config) -> dict[str, Any]:
     """What the results depend on beyond the configuration: the recipe and making of each set."""
     return {
-        name: {"recipe": asdict(recipe_for(name, steps=config.steps)), "data": describe(name)}
+        name: {"recipe": recipe_for(name, steps=config.steps).decisive(), "data": describe(name)}
         for name in config.datasets
     }
 
 
-def run(
-    config: Config,
-    *,
-    device: str = "cpu",
-    progress: bool = True,
-    directory: Path | None = None,
-    resume: bool = False,
-) -> dict[str, Any]:
+def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
     """Train both networks ``config.runs`` times on every data set.
 
     Returns
@@ -74,13 +60,10 @@ def run(
         dataset: compare_over_seeds(
             load_dataset(dataset, config.root),
             recipe_for(dataset, steps=config.steps),
-            range(config.seed, config.seed + config.runs),
+            config.seeds,
             recorded=config.recorded,
             test_images=config.test_images,
-            device=device,
-            directory=directory,
-            resume=resume,
-            progress=progress,
+            options=options,
         )
         for dataset in config.datasets
     }
@@ -90,3 +73,6 @@ def run(
         for name, value in accuracies(one["runs"]).items()
     }
     return {"metrics": metrics, "datasets": found}
+
+
+EXPERIMENT = Experiment(run, LIGHT, fixed=fixed, resumable=True)

@@ -8,11 +8,11 @@ the record, is Figure 6 itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from numerics.comparison import accuracies, compare_over_seeds, recipe_for
 from numerics.datasets import load_dataset
+from numerics.experiment import QUIET, Experiment, Options
 from numerics.experiments import figure_6
 from numerics.experiments.figure_6 import fixed
 
@@ -31,14 +31,7 @@ class Config(figure_6.Config):
 LIGHT = Config(dataset="digits", fractions=(0.25, 1.0), steps=100, runs=1)
 
 
-def run(
-    config: Config,
-    *,
-    device: str = "cpu",
-    progress: bool = True,
-    directory: Path | None = None,
-    resume: bool = False,
-) -> dict[str, Any]:
+def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
     """Train both networks ``config.runs`` times on every fraction of every data set.
 
     Returns
@@ -56,14 +49,11 @@ def run(
             compare_over_seeds(
                 data,
                 recipe_for(dataset, steps=config.steps),
-                range(config.seed, config.seed + config.runs),
+                config.seeds,
                 fraction=fraction,
                 recorded=config.recorded,
                 test_images=config.test_images,
-                device=device,
-                directory=directory,
-                resume=resume,
-                progress=progress,
+                options=options,
             )
             for fraction in config.fractions
         ]
@@ -74,3 +64,6 @@ def run(
         for name, value in accuracies(one["runs"]).items()
     }
     return {"metrics": metrics, "datasets": found}
+
+
+EXPERIMENT = Experiment(run, LIGHT, fixed=fixed, resumable=True)

@@ -19,12 +19,21 @@ from rich.progress import track
 
 from numerics.association import estimate
 from numerics.data import StructuredData, random_direction
+from numerics.experiment import QUIET, Experiment, OfSetting, Options, Repeated
 from numerics.models import SimplifiedViT, logistic_loss
 from theory.dynamics import gradient_descent
 from theory.partition import Partition
 from theory.setting import Coefficients, Setting
 
-__all__ = ["LIGHT", "QUANTITIES", "Config", "empirical_gradient", "population_reference", "run"]
+__all__ = [
+    "EXPERIMENT",
+    "LIGHT",
+    "QUANTITIES",
+    "Config",
+    "empirical_gradient",
+    "population_reference",
+    "run",
+]
 
 QUANTITIES = ("alpha", "off_axis", "gamma", "rho")
 # Numbers in one piece of a sample: 64 MiB in float32.
@@ -32,7 +41,7 @@ _PIECE = 2**24
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(OfSetting, Repeated):
     """Size of the experiment: ``runs`` independent samples at every point of every sweep.
 
     ``sizes``, ``dimensions`` and ``omegas`` are swept one at a time, the others at ``N``, ``d`` and
@@ -40,12 +49,6 @@ class Config:
     images and the direction of its start.
     """
 
-    L: int = 9
-    C: int = 4
-    q: float = 0.2
-    p: int = 3
-    nu: float = 0.05
-    sigma_A: float = 2.0
     alpha: float = 0.03
     gamma: float = 0.5
     rho: float = -0.05
@@ -55,11 +58,6 @@ class Config:
     dimensions: tuple[int, ...] = (2, 4, 16, 64, 256, 1024)
     omegas: tuple[float, ...] = (0.0, 1e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
     runs: int = 12
-    seed: int = 0
-
-    def setting(self) -> Setting:
-        """The part that theory knows of."""
-        return Setting(L=self.L, C=self.C, q=self.q, p=self.p, nu=self.nu, sigma_A=self.sigma_A)
 
     def state(self) -> Coefficients:
         """The symmetric state."""
@@ -155,7 +153,7 @@ def _points(config: Config) -> Iterator[tuple[str, int, int, float, int]]:
         yield "omegas", config.N, config.d, omega, point
 
 
-def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[str, Any]:
+def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
     """Measure the gaps.
 
     Returns
@@ -165,10 +163,7 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
         ``omegas`` a dict from quantity to lists over the points: ``mean`` and ``standard_error``
         over runs, and the ``values`` of all runs; ``metrics``: the gaps at the largest size.
     """
-    if config.runs < 2:
-        raise ValueError(
-            f"Config.runs = {config.runs}: runs must be >= 2, or there is no standard error"
-        )
+    config.check_spread()
     exact = population_reference(config.setting(), config.state())
     results: dict[str, Any] = {"population": asdict(exact), "metrics": {}}
     for sweep in ("sizes", "dimensions", "omegas"):
@@ -176,9 +171,9 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
             name: {"mean": [], "standard_error": [], "values": []} for name in QUANTITIES
         }
     points = list(_points(config))
-    for sweep, N, d, omega, point in track(points, "gradient gaps", disable=not progress):
+    for sweep, N, d, omega, point in track(points, "gradient gaps", disable=not options.progress):
         seeds = range(config.seed + point * config.runs, config.seed + (point + 1) * config.runs)
-        found = [_one_run(config, N, d, omega, seed, exact, device) for seed in seeds]
+        found = [_one_run(config, N, d, omega, seed, exact, options.device) for seed in seeds]
         for name in QUANTITIES:
             values = [float(f"{one[name]:.6g}") for one in found]
             e = estimate(values)
@@ -189,3 +184,6 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
             if sweep == "sizes":
                 results["metrics"][name] = asdict(e)
     return results
+
+
+EXPERIMENT = Experiment(run, LIGHT)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from numerics.experiment import QUIET, Experiment, Options
 from numerics.random_start import SweepConfig, sweep
 
 __all__ = ["LIGHT", "Config", "run"]
@@ -38,7 +39,7 @@ LIGHT = Config(
 )
 
 
-def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[str, Any]:
+def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
     """Measure every value of every axis; see :func:`numerics.random_start.sweep`."""
     axes = {
         "omega": config.omegas,
@@ -48,4 +49,7 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
         "sigma_A": config.sigmas_A,
         "nu": config.nus,
     }
-    return sweep(config, axes, device=device, progress=progress)
+    return sweep(config, axes, options)
+
+
+EXPERIMENT = Experiment(run, LIGHT)

@@ -16,11 +16,12 @@ import torch
 
 from numerics.association import estimate, read_coefficients
 from numerics.data import StructuredData, random_direction
+from numerics.experiment import QUIET, Experiment, OfSetting, Options, Repeated
 from numerics.models import SimplifiedViT
 from numerics.training import History, fresh_batches, train
 from theory.dynamics import gradient_descent
 from theory.partition import Partition
-from theory.setting import Coefficients, Setting
+from theory.setting import Coefficients
 
 __all__ = ["LIGHT", "Config", "run"]
 
@@ -28,7 +29,7 @@ QUANTITIES = ("alpha", "gamma", "rho", "loss")
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(OfSetting, Repeated):
     """Size of the experiment; runs have seeds ``seed``, …, ``seed + runs − 1``.
 
     A seed draws the partition, w* and every image, so that runs are independent.
@@ -37,9 +38,6 @@ class Config:
     L: int = 4
     C: int = 3
     q: float = 0.3
-    p: int = 3
-    nu: float = 0.05
-    sigma_A: float = 2.0
     d: int = 4
     alpha_0: float = 0.01
     N: int = 100_000
@@ -48,11 +46,6 @@ class Config:
     steps: int = 150
     recorded: int = 24
     runs: int = 24
-    seed: int = 0
-
-    def setting(self) -> Setting:
-        """The part that theory knows of."""
-        return Setting(L=self.L, C=self.C, q=self.q, p=self.p, nu=self.nu, sigma_A=self.sigma_A)
 
     def recorded_steps(self) -> list[int]:
         """About ``recorded`` steps from 1 to ``steps``, denser at first, where α moves fast.
@@ -66,25 +59,25 @@ class Config:
 LIGHT = Config(N=10_000, runs=8)
 
 
-def _one_run(config: Config, seed: int, device: str, progress: bool) -> History:
+def _one_run(config: Config, seed: int, options: Options) -> History:
     setting = config.setting()
-    generator = torch.Generator(device).manual_seed(seed)
+    generator = torch.Generator(options.device).manual_seed(seed)
     partition = Partition.scattered(config.L, config.C, seed)
     data = StructuredData(setting, partition, random_direction(config.d, generator))
     return train(
-        SimplifiedViT.idealized(setting, data.w_star.to(device), config.alpha_0),
+        SimplifiedViT.idealized(setting, data.w_star.to(options.device), config.alpha_0),
         fresh_batches(data, config.N, generator),
         eta_v=config.eta_v,
         eta_A=config.eta_A,
         steps=config.steps,
         observe=lambda model: read_coefficients(model.A, model.v, partition, data.w_star).row(),
         record_at=config.recorded_steps(),
-        progress=progress,
+        progress=options.progress,
         label=f"seed {seed}",
     )
 
 
-def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[str, Any]:
+def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
     """Train ``config.runs`` independent models and compare them with the exact path.
 
     Returns
@@ -95,10 +88,7 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
         ``spread``: standard deviation over the entries of an orbital inside a run, averaged over
         runs; ``worst_gap``; ``metrics`` at the last step.
     """
-    if config.runs < 2:
-        raise ValueError(
-            f"Config.runs = {config.runs}: runs must be >= 2, or there is no standard error"
-        )
+    config.check_spread()
     exact = gradient_descent(
         config.setting(),
         Coefficients(alpha=config.alpha_0, gamma=0.0, rho=0.0),
@@ -106,11 +96,10 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
         eta_A=config.eta_A,
         steps=config.steps,
     )
-    seeds = range(config.seed, config.seed + config.runs)
-    histories = [_one_run(config, seed, device, progress) for seed in seeds]
+    histories = [_one_run(config, seed, options) for seed in config.seeds]
     steps = config.recorded_steps()
 
-    results: dict[str, Any] = {"steps": steps, "seeds": list(seeds), "metrics": {}}
+    results: dict[str, Any] = {"steps": steps, "seeds": list(config.seeds), "metrics": {}}
     for name in QUANTITIES:
         by_step = np.array([history[name] for history in histories]).T
         estimates = [estimate(values) for values in by_step]
@@ -129,3 +118,6 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
         results[name] = by_step.mean(axis=1).tolist()
     results["worst_gap"] = {name: float(np.abs(results[name]["gap"]).max()) for name in QUANTITIES}
     return results
+
+
+EXPERIMENT = Experiment(run, LIGHT)

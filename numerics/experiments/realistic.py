@@ -14,27 +14,21 @@ import torch
 
 from numerics.association import estimate, read_coefficients
 from numerics.data import StructuredData
+from numerics.experiment import QUIET, Experiment, OfSetting, Options, Repeated
 from numerics.models import SimplifiedViT, error_rate, logistic_loss
 from numerics.random_start import random_start
 from numerics.training import History, evenly, train
-from theory.setting import Setting
 
 __all__ = ["LIGHT", "Config", "Trained", "run", "train_one"]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(OfSetting, Repeated):
     """Size of the experiment; runs have seeds ``seed``, …, ``seed + runs − 1``.
 
     A seed draws the partition, w*, the weights at the start and both samples.
     """
 
-    L: int = 9
-    C: int = 4
-    q: float = 0.2
-    p: int = 3
-    nu: float = 0.05
-    sigma_A: float = 2.0
     d: int = 64
     omega: float = 0.01
     N: int = 4000
@@ -43,12 +37,6 @@ class Config:
     eta_A: float = 50.0
     steps: int = 200
     recorded: int = 25
-    runs: int = 3
-    seed: int = 0
-
-    def setting(self) -> Setting:
-        """The part that theory knows of."""
-        return Setting(L=self.L, C=self.C, q=self.q, p=self.p, nu=self.nu, sigma_A=self.sigma_A)
 
 
 LIGHT = Config(N_test=5000, runs=1)
@@ -63,7 +51,7 @@ class Trained:
     history: History
 
 
-def train_one(config: Config, seed: int, *, device: str = "cpu", progress: bool = False) -> Trained:
+def train_one(config: Config, seed: int, options: Options = QUIET) -> Trained:
     """Train one model; everything random comes from ``seed``, nothing from ``config.seed``.
 
     Examples
@@ -80,7 +68,7 @@ def train_one(config: Config, seed: int, *, device: str = "cpu", progress: bool 
         omega_v=config.omega,
         omega_A=config.omega,
         N=config.N,
-        device=device,
+        device=options.device,
     )
     data, model = start.data, start.model
     test = data.sample(config.N_test, start.generator)
@@ -102,14 +90,14 @@ def train_one(config: Config, seed: int, *, device: str = "cpu", progress: bool 
         steps=config.steps,
         observe=observe,
         record_at=evenly(config.steps, config.recorded),
-        progress=progress,
+        progress=options.progress,
         label=f"seed {seed}",
     )
     return Trained(model, data, history)
 
 
-def _one_run(config: Config, seed: int, device: str, progress: bool) -> dict[str, Any]:
-    one = train_one(config, seed, device=device, progress=progress)
+def _one_run(config: Config, seed: int, options: Options) -> dict[str, Any]:
+    one = train_one(config, seed, options)
     return {
         "seed": seed,
         "labels": list(one.data.partition.labels),
@@ -119,7 +107,7 @@ def _one_run(config: Config, seed: int, device: str, progress: bool) -> dict[str
     }
 
 
-def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[str, Any]:
+def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
     """Train ``config.runs`` independent models.
 
     Returns
@@ -128,8 +116,10 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
         ``metrics``: mean and standard error over runs, of the weights at the end; ``runs``: for
         each its seed, partition, history, and A at the end.
     """
-    seeds = range(config.seed, config.seed + config.runs)
-    runs = [_one_run(config, seed, device, progress) for seed in seeds]
+    runs = [_one_run(config, seed, options) for seed in config.seeds]
     final = {name: [one["history"][name][-1] for one in runs] for name in runs[0]["history"]}
     metrics = {name: asdict(estimate(values)) for name, values in final.items()}
     return {"metrics": metrics, "runs": runs}
+
+
+EXPERIMENT = Experiment(run, LIGHT)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from numerics.experiment import QUIET, Experiment, Options
 from numerics.random_start import SweepConfig, sweep
 
 __all__ = ["LIGHT", "Config", "run"]
@@ -24,6 +25,9 @@ class Config(SweepConfig):
 LIGHT = Config(runs=3, N_test=2000, sizes=(10, 50, 200, 1000))
 
 
-def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[str, Any]:
+def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
     """Measure every number of images; see :func:`numerics.random_start.sweep`."""
-    return sweep(config, {"N": config.sizes}, device=device, progress=progress)
+    return sweep(config, {"N": config.sizes}, options)
+
+
+EXPERIMENT = Experiment(run, LIGHT)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from numerics.experiment import QUIET, Experiment, Options
 from numerics.random_start import SweepConfig, sweep
 
 __all__ = ["LIGHT", "Config", "run"]
@@ -27,7 +28,7 @@ class Config(SweepConfig):
 LIGHT = Config(runs=3, N_test=1000, dimensions=(8, 32), dimensions_few=(8, 32, 128))
 
 
-def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[str, Any]:
+def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
     """Measure every dimension at both numbers of images; see :func:`numerics.random_start.sweep`.
 
     Returns
@@ -36,16 +37,14 @@ def run(config: Config, *, device: str = "cpu", progress: bool = True) -> dict[s
         ``many`` and ``few``: the results of a sweep with N and with ``few`` images; ``metrics`` of
         both.
     """
-    many = sweep(config, {"d": config.dimensions}, device=device, progress=progress)
-    few = sweep(
-        replace(config, N=config.few),
-        {"d": config.dimensions_few},
-        device=device,
-        progress=progress,
-    )
+    many = sweep(config, {"d": config.dimensions}, options)
+    few = sweep(replace(config, N=config.few), {"d": config.dimensions_few}, options)
     metrics = {
         f"{name}, N = {N}": value
         for N, found in ((config.N, many), (config.few, few))
         for name, value in found.pop("metrics").items()
     }
     return {"metrics": metrics, "many": many, "few": few}
+
+
+EXPERIMENT = Experiment(run, LIGHT)

@@ -16,6 +16,6 @@ Importing this package registers the models, so that ``timm.create_model`` knows
 """
 
 from numerics.positional.attention import PositionalAttention
-from numerics.positional.vit import PositionalVisionTransformer
+from numerics.positional.vit import PositionalBlock, PositionalVisionTransformer
 
-__all__ = ["PositionalAttention", "PositionalVisionTransformer"]
+__all__ = ["PositionalAttention", "PositionalBlock", "PositionalVisionTransformer"]

@@ -18,15 +18,11 @@ __all__ = ["PositionalAttention"]
 
 
 class PositionalAttention(nn.Module):
-    """Stands where timm's ``Attention`` stands: the ``attn_layer`` of a block.
+    """The ``attn_layer`` of a :class:`~numerics.positional.vit.PositionalBlock`.
 
-    It is the ``attn_layer`` of a block or of a
-    :class:`~numerics.positional.vit.PositionalVisionTransformer`; timm's own ``VisionTransformer``
-    has no place from which it could take the encodings.  Arguments, parameter names and shapes are
-    those of timm's layer, so that weights can be exchanged with it.  The one difference:
-    ``forward`` needs the encodings of the positions.  A block hands its attention the tokens and a
-    mask and nothing else; positional attention has no use for a mask, and takes the encodings in
-    its place, where the transformer puts them.
+    Arguments, parameter names and shapes are those of timm's ``Attention``, so that weights can be
+    exchanged with it.  The one difference: ``forward`` takes the encodings of the positions, and
+    no mask, for which it would have no use.
 
     Parameters
     ----------
@@ -118,37 +114,27 @@ class PositionalAttention(nn.Module):
         q, k = self.q_norm(q), self.k_norm(k)
         return torch.softmax(q @ k.transpose(1, 2) * self.head_dim**-0.5, dim=-1)
 
-    def forward(
-        self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False
-    ) -> Tensor:
+    def forward(self, x: Tensor, positions: Tensor) -> Tensor:
         """Mix the values of the tokens by S.
 
         Parameters
         ----------
         x : Tensor, shape (B, N, dim)
-        attn_mask : Tensor, shape (N, dim)
-            The encodings of the positions, in the place that a timm block has for a mask.
-        is_causal : bool
-            There for the signature; must be False.
+        positions : Tensor, shape (N, dim)
+            Their encodings.
 
         Raises
         ------
         ValueError
-            If the encodings are missing or of another shape, or a causal mask is asked for.
+            If the encodings are of another shape.
         """
         B, N, _ = x.shape
-        if attn_mask is None:
+        if positions.shape != (N, self.dim):
             raise ValueError(
-                "PositionalAttention got no encodings: build the model as a "
-                "PositionalVisionTransformer, which hands them to its blocks"
+                f"PositionalAttention.positions has shape {tuple(positions.shape)}: positions must "
+                f"have shape ({N}, {self.dim})"
             )
-        if attn_mask.shape != (N, self.dim) or not attn_mask.is_floating_point() or is_causal:
-            raise ValueError(
-                f"PositionalAttention got a tensor of shape {tuple(attn_mask.shape)}, "
-                f"is_causal = {is_causal}: it must be the encodings, ({N}, {self.dim}), "
-                "and no mask"
-            )
-        S = self.attn_drop(self.attention_map(attn_mask))
+        S = self.attn_drop(self.attention_map(positions))
         values = self._project(x, slice(2 * self.dim, None))
         values = values.view(B, N, self.num_heads, self.head_dim)
         # Images and channels are one axis of the product: S is never copied for each image.

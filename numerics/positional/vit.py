@@ -14,6 +14,8 @@ its names and shapes.
 
 from __future__ import annotations
 
+import copy
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,18 +25,40 @@ from timm.models import (
     generate_default_cfgs,
     register_model,
 )
-from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
-from torch import Tensor, nn
+from timm.models.vision_transformer import Block, VisionTransformer, checkpoint_filter_fn
+from torch import Tensor
 from torch.nn import functional as F
 
 from numerics.positional.attention import PositionalAttention
 
-__all__ = ["PositionalVisionTransformer"]
+__all__ = ["PositionalBlock", "PositionalVisionTransformer"]
 
 #: Width and number of heads of each size; all have 12 blocks.
 SIZES = {"tiny": (192, 3), "small": (384, 6), "base": (768, 12)}
 #: Sides of a patch in pixels at which timm has the stock model of that size.
 PATCHES = {"tiny": (16,), "small": (8, 16, 32), "base": (8, 16, 32)}
+
+
+class PositionalBlock(Block):
+    """timm's ``Block`` with positional attention, to which it hands the encodings.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As timm's ``Block``, with ``attn_layer``
+        :class:`~numerics.positional.attention.PositionalAttention` or a subclass.
+
+    Examples
+    --------
+    >>> block = PositionalBlock(dim=8, num_heads=2, attn_layer=PositionalAttention)
+    >>> block(torch.randn(5, 3, 8), positions=torch.randn(3, 8)).shape
+    torch.Size([5, 3, 8])
+    """
+
+    def forward(self, x: Tensor, positions: Tensor) -> Tensor:  # type: ignore[override]
+        """Tokens (B, N, dim) after attention and perceptron, with encodings (N, dim)."""
+        x = x + self.drop_path1(self.ls1(self.attn(self.norm1(x), positions=positions)))
+        return x + self.drop_path2(self.ls2(self.mlp(self.norm2(x))))
 
 
 class PositionalVisionTransformer(VisionTransformer):
@@ -44,14 +68,14 @@ class PositionalVisionTransformer(VisionTransformer):
     ----------
     *args, **kwargs
         As timm's ``VisionTransformer``: class token or pooling, registers, ``dynamic_img_size``…
-        ``attn_layer`` must be the default,
-        :class:`~numerics.positional.attention.PositionalAttention`, or a subclass.
+        ``block_fn`` must be the default, :class:`PositionalBlock`, or a subclass, and
+        ``attn_layer`` :class:`~numerics.positional.attention.PositionalAttention`, or a subclass.
 
     Raises
     ------
     ValueError
         If the model has no learned encodings, drops patches (a position could then hold any of
-        them), or has a block that does not take ``attn_layer``.
+        them), or has other blocks or another attention.
 
     Examples
     --------
@@ -64,9 +88,7 @@ class PositionalVisionTransformer(VisionTransformer):
     torch.Size([2, 2, 5, 5])
     """
 
-    def __init__(
-        self, *args: Any, attn_layer: type[nn.Module] = PositionalAttention, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         if kwargs.get("pos_embed", "learn") != "learn":
             raise ValueError(
                 f"PositionalVisionTransformer.pos_embed = {kwargs['pos_embed']!r}: pos_embed must "
@@ -77,14 +99,15 @@ class PositionalVisionTransformer(VisionTransformer):
                 f"PositionalVisionTransformer.patch_drop_rate = {kwargs['patch_drop_rate']}: "
                 "patch_drop_rate must be 0, for all images share one attention map"
             )
-        super().__init__(*args, **(kwargs | {"attn_layer": attn_layer}))
-        for block in self.blocks:
-            if not isinstance(getattr(block, "attn", None), PositionalAttention):
+        parts = {"block_fn": PositionalBlock, "attn_layer": PositionalAttention}
+        for name, part in parts.items():
+            given = kwargs.setdefault(name, part)
+            if not (isinstance(given, type) and issubclass(given, part)):
                 raise ValueError(
-                    f"PositionalVisionTransformer has a {type(block).__name__} whose attention is "
-                    "not positional: attn_layer must be PositionalAttention or a subclass, and "
-                    "block_fn one that uses it"
+                    f"PositionalVisionTransformer.{name} = {given!r}: {name} must be "
+                    f"{part.__name__} or a subclass"
                 )
+        super().__init__(*args, **kwargs)
 
     def positions(self, image_size: tuple[int, int] | None = None) -> Tensor:
         """The encodings P that attention is made from, for the token grid of an image.
@@ -130,22 +153,24 @@ class PositionalVisionTransformer(VisionTransformer):
         layers: list[Any] = [block.attn for block in self.blocks]
         return torch.stack([layer.attention_map(positions) for layer in layers])
 
-    def _encodings(self, x: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor:
+    def _given(self, x: Tensor, attn_mask: Tensor | None, is_causal: bool) -> list[Any]:
+        """The blocks, given the encodings for a batch of images."""
         if attn_mask is not None or is_causal:
             raise ValueError(
                 "PositionalVisionTransformer takes no attn_mask and no is_causal: its attention "
                 "is the same for all images"
             )
-        return self.positions((x.shape[-2], x.shape[-1]))
+        positions = self.positions((x.shape[-2], x.shape[-1]))
+        return [partial(block, positions=positions) for block in self.blocks]
 
     def forward_features(
         self, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False
     ) -> Tensor:
         """Tokens after the last block and its norm: shape (B, N, width)."""
-        positions = self._encodings(x, attn_mask, is_causal)
+        blocks = self._given(x, attn_mask, is_causal)
         x = self.norm_pre(self._pos_embed(self.patch_embed(x)))
-        for block in self.blocks:
-            x = checkpoint(block, x, positions) if self.grad_checkpointing else block(x, positions)
+        for block in blocks:
+            x = checkpoint(block, x) if self.grad_checkpointing else block(x)
         return self.norm(x)
 
     def forward_intermediates(  # type: ignore[override]
@@ -157,8 +182,11 @@ class PositionalVisionTransformer(VisionTransformer):
         **kwargs: Any,
     ) -> Any:
         """Tokens after chosen blocks, as timm's method of this name returns them."""
-        positions = self._encodings(x, attn_mask, is_causal)
-        return super().forward_intermediates(x, *args, **(kwargs | {"attn_mask": positions}))
+        # timm's loop has no place for an argument of its blocks: it runs over blocks that have it.
+        given: Any = {"blocks": self._given(x, attn_mask, is_causal)}
+        bound = copy.copy(self)
+        bound._modules = self._modules | given
+        return super(PositionalVisionTransformer, bound).forward_intermediates(x, *args, **kwargs)
 
 
 def _register(size: str, patch: int) -> None:
