@@ -7,12 +7,13 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import pytest
 import timm
 import torch
+import typer
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
@@ -91,6 +92,22 @@ def test_a_run_on_two_processes_is_resumed_to_the_bit(tmp_path):
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("same history: True, same weights: True, as the other: True") == 2
+
+
+def test_the_options_of_train_are_the_fields_of_a_configuration(tmp_path, monkeypatch):
+    options = {
+        one.name: one for one in typer.main.get_command(command.app).commands["train"].params
+    }
+    for field in fields(FitConfig):
+        assert options[field.name].default == field.default
+        assert len(options[field.name].help) > 10
+    seen = []
+    monkeypatch.setattr(command, "train_model", lambda *a, **_: seen.append(a[2]) or 1 / 0)
+    given = FitConfig(7, 8, 0.5, 0.25, 0.5, "bf16-mixed", 2.0, 3, 4, 5)
+    pairs = [(f"--{name.replace('_', '-')}", value) for name, value in asdict(given).items()]
+    invoke("train", *MODEL, *(word for pair in pairs for word in pair), "--out", tmp_path)
+    assert seen == [given]
+    assert not any(getattr(given, field.name) == field.default for field in fields(FitConfig))
 
 
 def test_another_model_or_data_set_is_not_taken_for_the_same_run(trained):
