@@ -188,8 +188,9 @@ def equal_logits(setting: Setting, alpha: Any, gamma: Any = 0) -> EqualLogits:
     The drive is negative on the plateau of the failing run, and positive at the start.
 
     >>> setting = Setting(L=5, C=2, q=0.8, p=3, nu=1.0, sigma_A=0.3)
-    >>> print(f"{equal_logits(setting, 0.01).drive:+.2e} {equal_logits(setting, 0.158).drive:+.2e}")
-    +3.25e-08 -9.47e-04
+    >>> start, there = (equal_logits(setting, alpha).drive for alpha in (0.01, 0.0594))
+    >>> print(f"{start:+.2e} {there:+.2e}")
+    +3.25e-08 -3.04e-05
     """
     C, D = setting.C, setting.D
     if C < 2:

@@ -174,8 +174,8 @@ STATEMENTS = (
         id="def-acts",
         kind="definition",
         title="The acts",
-        text=r"""Times at which $\alpha$ has settled after its rise, $\gamma-\rho$ has half risen,
-            not to fall back to its start, the loss is low.""",
+        text=r"""Times at which $\alpha$ has settled after its rise, $\gamma-\rho$ has half risen
+            and does not end at its start or below, the loss is low.""",
         depends=("def-descent",),
         checks=(acts_of_the_code,),
     ),
