@@ -7,6 +7,8 @@ error is judged against the *scale* E[sig(−F) Σ_sets |∂F_set|], which does 
 
 from __future__ import annotations
 
+import math
+import sys
 from dataclasses import dataclass
 
 from theory.setting import Coefficients
@@ -36,8 +38,9 @@ class Expectation:
     @property
     def relative_error(self) -> float:
         """Largest error, relative to the loss and to the scale of each component."""
-        pairs = [(self.loss_error, self.loss)]
-        for name in ("alpha", "gamma", "rho"):
-            pairs.append((getattr(self.gradient_error, name), getattr(self.scale, name)))
-        # A component that vanishes identically (γ when C = 1) has no scale and no error.
-        return max((error / scale for error, scale in pairs if error > 0), default=0.0)
+        tiny, names = sys.float_info.min, ("alpha", "gamma", "rho")
+        pairs = [(getattr(self.gradient_error, x), getattr(self.scale, x)) for x in names]
+        # Below the smallest normal number a component has no digits; a loss of 0 is an underflow.
+        relative = [self.loss_error / self.loss if self.loss > 0 else math.inf]
+        relative += [error / scale if scale else math.inf for error, scale in pairs if error > tiny]
+        return max(relative)

@@ -14,18 +14,20 @@ T is fixed, F is a sum over sets, so E[e^{−sF}; T] is one coefficient of the (
 polynomial; it is read off by a discrete Fourier sum on the circle of least modulus.
 
 Every choice (c, P, number of nodes, radius, window) is made in :mod:`theory.quadrature_plan` from
-bounds on E[e^{−θF}; T]; the same bounds give the error that is returned.
+bounds on E[e^{−θF}; T].  The error that is returned adds up what those choices discard, what the
+rounding of F and ∂F amounts to, and the rounding of the sums themselves.
 In: a setting and a state.  Out: an :class:`~theory.expectation.Expectation`.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
 from theory.expectation import Expectation
 from theory.quadrature_plan import (
     ABSCISSAE,
-    NAMES,
     ONE,
     ZERO,
     LinePlan,
@@ -34,15 +36,14 @@ from theory.quadrature_plan import (
     quadrature_plan,
     window_size,
 )
-from theory.reduction import relative_rounding
+from theory.reduction import NAMES, SetTerms
 from theory.setting import Coefficients, Setting
 
 __all__ = ["expectation_by_quadrature", "exponential_sum"]
 
 # Each discarded piece (tails of the nodes, aliases, rare totals) is below e^{−DIGITS} of the scale.
 DIGITS = 42.0
-# Relative error of one evaluation of exp, power and sum, in units of the float64 rounding.
-ROUNDING = 8 * float(np.finfo(float).eps)
+EPS = float(np.finfo(float).eps)
 # Nodes, over all totals, beyond which a state is refused rather than waited for.
 MOST_NODES = 3_000_000
 # Nodes handled at once, which bounds the memory.
@@ -80,108 +81,220 @@ def exponential_sum(c: float, period: float, nodes: int) -> tuple[np.ndarray, np
     omega = (np.arange(nodes) + 0.5) * (2 * np.pi / period)
     s = c + 1j * omega
     # sin π(c + iω) = sin πc cosh πω + i cos πc sinh πω, scaled by e^{−πω} against overflow.
-    decay = np.exp(-2 * np.pi * omega)
-    sine = np.sin(np.pi * c) * (1 + decay) + 1j * np.cos(np.pi * c) * (1 - decay)
+    sine = np.sin(np.pi * min(c, 1 - c)) * (1 + np.exp(-2 * np.pi * omega))
+    sine = sine - 1j * np.cos(np.pi * c) * np.expm1(-2 * np.pi * omega)
     weight = (2 / period) * np.pi * 2 * np.exp(-np.pi * omega) / sine
     return s, weight
 
 
-def _power(base: np.ndarray, exponent: int) -> np.ndarray:
-    result = np.ones_like(base)
-    while exponent:
-        if exponent & 1:
+def _power(less_one: np.ndarray, exponent: int) -> np.ndarray:
+    """(1 + x)^exponent with an error relative to x, however large the exponent.
+
+    Squarings carry (1 + x)^m − 1, except for the last three, after which a power far from 1 has
+    digits of its own.
+    """
+    base, result, leading = 1 + less_one, np.ones_like(less_one), exponent >> 3
+    if leading:
+        x = less_one
+        for bit in f"{leading:b}"[1:]:
+            x = x * (2 + x)
+            if bit == "1":
+                x = x + less_one + x * less_one
+        result = 1 + x
+    for place in (2, 1, 0):
+        result = result * result
+        if exponent >> place & 1:
             result = result * base
-        exponent >>= 1
-        if exponent:
-            base = base * base
     return result
 
 
+def _turn(angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """e^{i·angle}, and the same less 1, with digits of its own where the angle is small."""
+    half = np.exp(0.5j * angle)
+    return half * half, 2j * half.imag * half
+
+
+class _Line:
+    """E[e^{−sF} G; T] at one total T on one line Re s = c, for G = 1, F, ∂F and Σ_sets |∂F_set|.
+
+    Everything is in units of ``e^{scale}``, the largest value on the circle at s = c; errors are
+    in units of float64's spacing at 1 until they are returned.
+    """
+
+    def __init__(
+        self, plan: QuadraturePlan, others: int, index: int, line: int, refinement: int
+    ) -> None:
+        samples, c = plan.samples, float(ABSCISSAE[line])
+        tilt, spurious = float(plan.bounds.tilt[line, index]), int(samples.spurious[index])
+
+        def table(of_set: SetTerms, of_signal: SetTerms) -> tuple[np.ndarray, np.ndarray]:
+            return tuple(
+                np.array([getattr(terms, name)[..., index] for name in NAMES])
+                for terms in (of_set, of_signal)
+            )
+
+        self.others, self.first = others, samples.first
+        self.of_set, self.of_signal = table(samples.terms, samples.signal)
+        self.set_errors, self.signal_errors = table(samples.errors, samples.signal_errors)
+        self.F = self.of_set[0]
+
+        sums = samples.set_sum[samples.first]
+        window, *_ = window_size(
+            plan.bounds.log_coefficients[line, :, index], tilt, spurious, sums, others, DIGITS
+        )
+        angle = 2 * np.pi / (window * refinement) * np.arange(window * refinement)
+        self.circle_less_one = _turn(np.outer(sums, angle))[1]
+        self.extract = _turn(np.outer(angle, sums - spurious))[0] / len(angle)
+
+        # The law of types tilted to the line and the circle.  Probabilities add up to 1, so its
+        # norm less 1 is a sum of small terms: its power keeps its digits for large L.
+        log_p, p = samples.log_probability, samples.probability
+        exponent = tilt * samples.set_sum - c * self.F
+        moved = p * np.expm1(np.minimum(exponent, 30.0))
+        small = float(np.abs(moved).sum())
+        rare = np.where(p > 0, 0.0, np.abs(log_p))
+        if small < 0.5 and exponent.max() < 30:
+            log_norm = float(np.log1p(moved.sum()))
+        else:
+            log_norm, small, rare = float(log_sum(log_p + exponent, axis=0)), 1.0, np.abs(log_p)
+        with np.errstate(under="ignore"):
+            self.law = np.where(
+                rare > 0,
+                np.exp(log_p + exponent - log_norm),
+                p * np.exp(np.minimum(exponent - log_norm, 700.0)),
+            )
+        self.of_law = np.abs(exponent) + rare + abs(log_norm) + 4
+        self.scale = others * log_norm - tilt * spurious - c * self.of_signal[0]
+        self.of_scale = 16 + others * (small + self.law @ self.of_law + abs(log_norm))
+        self.of_scale += abs(tilt * spurious) + c * abs(self.of_signal[0]) + abs(self.scale)
+
+    def _power(self, omega: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """At s = c + iω: weights of the types, the power on the circle, its root mean square."""
+        phase, less_one = _turn(-np.outer(omega, self.F))
+        weight = self.law * phase
+        grouped = np.add.reduceat(weight, self.first, axis=1)
+        less_one = grouped @ self.circle_less_one + (less_one @ self.law)[:, None]
+        power = _power(less_one, self.others - 1)
+        return weight, power, np.sqrt((power.real**2 + power.imag**2).mean(axis=1))
+
+    def _lift(self, mean: np.ndarray) -> np.ndarray:
+        """How much larger |a|^{k−1} may be in the mean than |a|^k, k = L − 2, |a| ≤ 1 (Jensen)."""
+        if self.others == 1:
+            return np.ones_like(mean)
+        return np.maximum(mean, 1e-300) ** (-1 / (self.others - 1))
+
+    def moments(self, omega: np.ndarray, log_unit: float) -> tuple[np.ndarray, np.ndarray]:
+        """Arrays (8, len(omega)) and (5, len(omega)), in units of e^{log_unit}.
+
+        The second bounds the rounding of the first five.
+        """
+        weight, power, mean = self._power(omega)
+        # [z^{R−k}] of the power, for each possible sum k of the remaining set.
+        rest = power @ self.extract
+        run_length = np.diff(self.first, append=len(self.law))
+        weight = weight * np.repeat(rest, run_length, axis=1)
+        rows = np.concatenate([self.of_set, np.abs(self.of_set[1:])])
+        signal = np.append(self.of_signal, np.abs(self.of_signal[1:]))
+        moments = np.outer(np.append(1.0, signal), weight.sum(axis=1))
+        moments[1:] += self.others * (rows @ weight.T)
+        moments *= np.exp(self.scale - log_unit - 1j * omega * self.of_signal[0])
+        rounding = self._rounding(omega, power, mean)
+        return moments, EPS * math.exp(self.scale - log_unit) * rounding
+
+    def _rounding(self, omega: np.ndarray, power: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        others, law, F = self.others, self.law, np.abs(self.F)
+        turned = np.add.reduceat(law, self.first) @ np.abs(self.circle_less_one)
+        turned = np.sqrt(((power.real**2 + power.imag**2) * turned**2).mean(axis=1))
+        phase = omega * (law @ F)
+        steps = 6 + 2 * math.log2(others)  # roundings per squaring, and squarings
+        of_power = steps * (others - 1) * self._lift(mean) * (phase * mean + turned)
+        whole = of_power + mean * (32 + self.of_scale + omega * abs(self.of_signal[0]))
+        # Rows 1, F, ∂F: the error of the weight of each type, and of everything else.
+        of_set, of_signal = np.abs(self.of_set), np.abs(self.of_signal)
+        size = np.append(1.0, of_signal + others * (of_set @ law))
+        own = law * self.of_law, law * F
+        row, row_F = (
+            np.append(x.sum(), of_signal * x.sum() + others * (of_set @ x)) for x in own
+        )
+        return np.outer(size, whole) + (np.outer(row, np.ones_like(omega)) + np.outer(row_F, omega)) * mean
+
+    def of_terms(self, log_unit: float) -> tuple[np.ndarray, np.ndarray]:
+        """Bounds on E[e^{−cF}|dG|; T] and E[e^{−cF}|dF|e^{|dF|}|G|; T], for G = F, ∂F.
+
+        dF and dG are what the rounding of the terms has moved F and G by; G = 1 in the second for F.
+        """
+        others, law = self.others, self.law
+        _, _, mean = self._power(np.zeros(1))
+        local = min(1.0, float((mean * self._lift(mean))[0]))
+        of_set, of_signal = np.abs(self.of_set), np.abs(self.of_signal)
+        direct = self.signal_errors + others * (self.set_errors @ law)
+        size = of_signal + others * (of_set @ law)
+        # E[ΣdΣ|g|] over independent sets, from above.
+        both = direct[0] * size + others * (of_set @ (law * self.set_errors[0]))
+        both[0] = direct[0]
+        largest = self.signal_errors[0] + others * self.set_errors[0].max()
+        unit = local * math.exp(self.scale - log_unit)
+        return unit * direct, unit * math.exp(min(largest, 700.0)) * both
+
+
 class _Total:
-    """E[e^{−sF} G; T] at one total T, for G = 1, F, ∂F and Σ_sets |∂F_set|."""
+    """Loss and gradient at one total T."""
 
     def __init__(self, plan: QuadraturePlan, others: int, index: int, refinement: int) -> None:
-        self.samples, self.bounds, self.others, self.index = (
-            plan.samples,
-            plan.bounds,
-            others,
-            index,
-        )
-        self.refinement = refinement
-        of_set = np.array([getattr(self.samples.terms, name)[:, index] for name in NAMES])
-        of_signal = np.array([getattr(self.samples.signal, name)[index] for name in NAMES])
-        self.F_set, self.F_signal = of_set[0], of_signal[0]
-        self.of_set = np.concatenate([of_set, np.abs(of_set[1:])])
-        self.of_signal = np.concatenate([of_signal, np.abs(of_signal[1:])])
+        self._arguments = plan, others, index, refinement
 
-    def moments(self, s: np.ndarray, line: int, log_unit: float) -> np.ndarray:
-        """Array (8, len(s)) in units of e^{log_unit}; Re s is the abscissa of ``line``."""
-        samples, others = self.samples, self.others
-        tilt = self.bounds.tilt[line, self.index]
-        spurious = samples.spurious[self.index]
-        sums = samples.set_sum[samples.first]
-        log_coefficients = self.bounds.log_coefficients[line, :, self.index]
-        log_norm = log_sum(log_coefficients + tilt * sums, axis=0)
-        window, *_ = window_size(log_coefficients, tilt, spurious, sums, others, DIGITS)
-        window *= self.refinement
+    def _line(self, line: int) -> _Line:
+        plan, others, index, refinement = self._arguments
+        return _Line(plan, others, index, line, refinement)
 
-        # Coefficients of the polynomial on the circle e^{tilt}, in units of its largest value.
-        exponent = samples.log_probability + tilt * samples.set_sum - log_norm
-        weight = np.exp(exponent - np.outer(s, self.F_set))
-        angle = 2 * np.pi / window * np.arange(window)
-        circle = np.exp(1j * np.outer(sums, angle))
-        polynomial = np.add.reduceat(weight, samples.first, axis=1) @ circle
-        # [z^{R−k}] of its (others − 1)-th power, for each possible sum k of the remaining set.
-        extract = np.exp(-1j * np.outer(angle, spurious - sums)) / window
-        rest = _power(polynomial, others - 1) @ extract
-        run_length = np.diff(samples.first, append=len(samples.set_sum))
-        weight = weight * np.repeat(rest, run_length, axis=1)
-
-        mass = weight.sum(axis=1)
-        moments = np.outer(np.append(1.0, self.of_signal), mass)
-        moments[1:] += others * (self.of_set @ weight.T)
-        log_scale = others * log_norm - tilt * spurious - log_unit
-        return moments * np.exp(log_scale - s * self.F_signal)
-
-    def expectations(self, line: LinePlan, log_unit: float) -> np.ndarray:
-        """E[log(1+e^{−F}); T], E[sig(−F) ∂F; T] and E[sig(−F) Σ|∂F_set|; T]: array (7,)."""
-        c, total = ABSCISSAE[line.line], np.zeros(7)
+    def expectations(self, line: LinePlan, log_unit: float) -> tuple[np.ndarray, np.ndarray]:
+        """E[log(1+e^{−F}); T], E[sig(−F) ∂F; T] and E[sig(−F) Σ|∂F_set|; T]; errors of four."""
+        c, on_line = float(ABSCISSAE[line.line]), self._line(line.line)
+        value, error = np.zeros(7), self._of_terms(line.line, on_line, log_unit)
         s, weight = exponential_sum(c, line.period, line.nodes)
         for begin in range(0, line.nodes, BLOCK):
             block = slice(begin, begin + BLOCK)
-            moments = self.moments(s[block], line.line, log_unit)
-            total[0] += (moments[0] @ (weight[block] / s[block])).real
-            total[1:] += (moments[2:] @ weight[block]).real
+            kernel, omega = weight[block], s[block].imag
+            moments, rounding = on_line.moments(omega, log_unit)
+            value[0] += (moments[0] @ (kernel / s[block])).real
+            value[1:] += (moments[2:] @ kernel).real
+            # The kernel is rounded too, more so where it is small.
+            rounding += EPS * (32 + 8 * omega) * np.abs(moments[:5])
+            error[0] += rounding[0] @ np.abs(kernel / s[block])
+            error[1:] += rounding[2:] @ np.abs(kernel)
         # u and w are carried in the exponent: they are tiny just where the moments are huge.
         if line.at_zero:
             log_u = -c * line.period
-            share = 1 / (1 + np.exp(log_u))
-            mass, F, *rest = self.moments(np.zeros(1), ZERO, log_unit - log_u)[:, 0].real
-            total[0] += line.period * share**2 * mass - share * F
-            total[1:] += share * np.array(rest)
+            share = 1 / (1 + math.exp(log_u))
+            pole, rounding = self._pole(ZERO, log_unit - log_u)
+            value[0] += line.period * share**2 * pole[0] - share * pole[1]
+            error[0] += line.period * rounding[0] + rounding[1]
+            value[1:] += share * pole[2:]
+            error[1:] += rounding[2:]
         if line.at_one:
             log_w = -(1 - c) * line.period
-            share = 1 / (1 + np.exp(log_w))
-            mass, F, *rest = self.moments(np.ones(1), ONE, log_unit - log_w)[:, 0].real
-            total[0] += share * mass
-            total[1:] += share * np.array(rest)
-        return total
+            share = 1 / (1 + math.exp(log_w))
+            pole, rounding = self._pole(ONE, log_unit - log_w)
+            value[0] += share * pole[0]
+            value[1:] += share * pole[2:]
+            error += np.delete(rounding, 1)
+        return value, error
 
-    def rounding(self, line: LinePlan, log_unit: float) -> np.ndarray:
-        """Estimated rounding of :meth:`expectations`, array (4,).
+    def _of_terms(self, line: int, on_line: _Line, log_unit: float) -> np.ndarray:
+        """What the rounding of F and ∂F amounts to in loss and gradient, array (4,)."""
+        direct, moved = on_line.of_terms(log_unit)
+        # The slope sig(F)sig(−F) of the sigmoid is at most e^{−θF} for −1 ≤ θ ≤ 1, that of the
+        # loss for 0 ≤ θ ≤ 1.
+        plan, _, index, _ = self._arguments
+        least = int(plan.bounds.log_mass[: ONE + 1, index].argmin())
+        of_slope = moved if least == line else self._line(least).of_terms(log_unit)[1]
+        return np.append(moved[0], direct[1:] + of_slope[1:])
 
-        At a node s the power of the polynomial and the phase sF are each rounded on their own, so
-        the errors of different nodes add in quadrature.
-        """
-        bounds, at = self.bounds, (line.line, self.index)
-        s, weight = exponential_sum(ABSCISSAE[line.line], line.period, line.nodes)
-        each = np.abs(weight) * (self.others + np.abs(s) * bounds.range[at])
-        # By the local limit theorem the coefficient is this much below the bound K_T.
-        local = min(1.0, 1 / (2.5 * bounds.spread[at] + 1e-300))
-        mass = local * np.exp(bounds.log_mass[at] - log_unit) * bounds.size[:, *at]
-        mass[0] *= np.linalg.norm(each / s)
-        mass[1:] *= np.linalg.norm(each)
-        return ROUNDING * mass
+    def _pole(self, line: int, log_unit: float) -> tuple[np.ndarray, np.ndarray]:
+        moments, rounding = self._line(line).moments(np.zeros(1), log_unit)
+        # The unit is off by a rounding of its logarithm.
+        rounding += EPS * (16 + abs(log_unit)) * np.abs(moments[:5])
+        return moments[:, 0].real, rounding[:, 0]
 
 
 def expectation_by_quadrature(
@@ -200,8 +313,8 @@ def expectation_by_quadrature(
     Returns
     -------
     Expectation
-        Its errors add the bounds on discretization, truncation, aliases and totals left out to an
-        estimate of rounding.
+        Its errors add the bounds on discretization, truncation, aliases and totals left out to
+        bounds on rounding, to first order.
 
     Raises
     ------
@@ -227,18 +340,20 @@ def expectation_by_quadrature(
     log_unit = plan.log_size[np.isfinite(plan.log_size)].max(initial=-np.inf)
     # Four discarded pieces at each total, each below e^{−DIGITS} of the largest contribution.
     error = 4 * len(plan.lines) * np.exp(plan.log_size - log_unit - DIGITS)
-    value, shared = np.zeros(7), relative_rounding(setting, state)
+    value = np.zeros(7)
     for index, line in lines:
-        total = _Total(plan, setting.L - 1, index, refinement)
-        parts = total.expectations(line, log_unit)
+        parts, rounding = _Total(plan, setting.L - 1, index, refinement).expectations(
+            line, log_unit
+        )
         value += parts
-        # What the terms themselves are off by is common to all nodes: it moves G, and F by as much.
-        common = shared * (1 + plan.bounds.range[line.line, index])
-        error += total.rounding(line, log_unit) + common * np.abs(parts[[0, 4, 5, 6]])
+        error += rounding
 
     unit = np.exp(log_unit)
+    # An underflow of the unit costs less than the smallest normal number, and nothing where a
+    # component vanishes identically.
+    lost = plan.samples.underflow * np.isfinite(plan.log_size)
     loss, *slope = (value[:4] * unit).tolist()
-    loss_error, *slope_error = (error * unit).tolist()
+    loss_error, *slope_error = (error * unit + lost).tolist()
     return Expectation(
         loss=loss,
         gradient=Coefficients(*(-x for x in slope)),
