@@ -200,25 +200,30 @@ class LinePlan:
 
 def window_size(
     log_coefficients: np.ndarray,
-    tilt: float,
-    spurious: int,
+    tilt: Any,
+    spurious: Any,
     sums: np.ndarray,
     others: int,
     digits: float,
-) -> tuple[int, float, float]:
+) -> tuple[Any, Any, Any]:
     """Points on the circle such that what aliases onto the coefficient is below e^{−digits}.
 
     Also returns the shifts of the tilt, negative and positive, whose Chernoff bounds say so.
+    ``log_coefficients`` has shape (sums, …), and ``tilt`` and ``spurious`` the rest of it.
     """
     full = 2 * others * int(max(sums.max(), -sums.min())) + 1
     shift = np.geomspace(0.02, 20.0, 24)
-    tilts = tilt + np.concatenate([-shift, shift, [0.0]])
-    log_power = others * log_sum(log_coefficients[:, None] + sums[:, None] * tilts, axis=0)
-    rise = (log_power[:-1] - log_power[-1]).reshape(2, -1) + np.outer([1, -1], shift * spurious)
-    needed = (rise + digits) / shift
-    left, right = needed.argmin(axis=1)
-    window = int(np.ceil(max(needed[0, left], needed[1, right], 1.0))) + 1
-    return min(full, window), -float(shift[left]), float(shift[right])
+    tilts = np.asarray(tilt)[..., None] + np.concatenate([-shift, shift, [0.0]])
+    exponent = np.expand_dims(log_coefficients, -1) + np.multiply.outer(sums, tilts)
+    log_power = others * log_sum(exponent, axis=0)
+    left, right = log_power[..., :24], log_power[..., 24:48]
+    back = np.multiply.outer(spurious, shift)
+    need_left = (left - log_power[..., 48:] + back + digits) / shift
+    need_right = (right - log_power[..., 48:] - back + digits) / shift
+    needed = np.maximum(need_left.min(axis=-1), need_right.min(axis=-1))
+    window = np.ceil(np.maximum(needed, 1.0)).astype(int) + 1
+    left, right = need_left.argmin(axis=-1), need_right.argmin(axis=-1)
+    return np.minimum(full, window), -shift[left], shift[right]
 
 
 def _line_plan(here: np.ndarray, c: int, digits: float, refinement: int) -> LinePlan:
