@@ -149,14 +149,14 @@ def expectation_by_enumeration(setting: Setting, state: Coefficients) -> Expecta
         np.array([getattr(terms, name) for name in NAMES])
         for terms in float_terms(setting, state, *kinds, totals)
     ]
+    # Relative rounding of products of L probabilities, and of sums over configurations.
+    adding = _EPS * (64 + 4 * (setting.L + len(n_plus)))
     for k in range(len(totals)):
         sets, errors = (table[:, :, k] for table in tables)
         count, probability = counts[place == k], chance[place == k]
         count = np.pad(count, ((0, 0), (0, 1)), constant_values=1)
         sums, sizes = sets @ count.T, np.abs(sets) @ count.T
-        # Relative rounding of sums, and of products of L probabilities.
-        adding = _EPS * (64 + 4 * (setting.L + len(n_plus)))
-        unsure = errors @ count.T + adding * sizes
+        unsure = errors @ count.T + _EPS * (2 + len(n_plus)) * sizes
         F, slope = sums[0], expit(-sums[0])
         loss = np.logaddexp(0, -F)
         # An error d of F moves log sig(−F) by less than d sig(F) e^d, and sig(−F) by less than 1.
@@ -167,7 +167,8 @@ def expectation_by_enumeration(setting: Setting, state: Coefficients) -> Expecta
         value[1:4] += (probability * slope * sums[1:]).sum(axis=1)
         value[4:] += (probability * slope * sizes[1:]).sum(axis=1)
         error[0] += (probability * (adding * loss + unsure[0] * (slope + moved))).sum()
-        error[1:] += (probability * (slope * unsure[1:] + moved * sizes[1:])).sum(axis=1)
+        error[1:] += (probability * slope * (unsure[1:] + adding * sizes[1:])).sum(axis=1)
+        error[1:] += (probability * moved * sizes[1:]).sum(axis=1)
         # What underflows in a sigmoid, or in its product with a probability.
         error += _TINY * np.append(1 + sizes[0].max(), sizes[1:].max(axis=1))
 

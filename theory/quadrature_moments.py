@@ -103,7 +103,8 @@ class TiltedSamples:
         # Probabilities add up to 1, so the norm of the tilted law less 1 is a sum of small terms,
         # and its power keeps its digits for large L.
         p, log_p = samples.probability, samples.log_probability
-        exponent = tilt[:, None] * samples.set_sum - c[:, None] * self.of_set[0]
+        by_sum, by_F = tilt[:, None] * samples.set_sum, c[:, None] * self.of_set[0]
+        exponent = by_sum - by_F
         moved = p * np.expm1(np.minimum(exponent, 30.0))
         small = np.abs(moved).sum(axis=1)
         near_one = (small < 0.5) & (exponent.max(axis=1) < 30)
@@ -112,15 +113,17 @@ class TiltedSamples:
             np.log1p(np.where(near_one, moved.sum(axis=1), 0.0)),
             log_sum(log_p + exponent, axis=1),
         )
-        exponent -= log_norm[:, None]
-        rare = np.where((p > 0) & near_one[:, None], 0.0, np.abs(log_p))
-        self.law = np.where(
-            rare > 0, np.exp(log_p + exponent), p * np.exp(np.minimum(exponent, 700.0))
-        )
-        # Roundings, in units of EPS, of the law and of the logarithm of the unit.
-        self.of_law = np.abs(exponent) + 2 * np.abs(log_norm)[:, None] + rare + 4
+        log_law = log_p + exponent - log_norm[:, None]
+        rare = ~near_one[:, None] | (p == 0)
+        tilted = p * np.exp(np.minimum(exponent - log_norm[:, None], 700.0))
+        self.law = np.where(rare, np.exp(log_law), tilted)
+
+        # Roundings, in units of EPS: of exponents, of the law, of the logarithm of the unit.
+        rough = np.abs(by_sum) + np.abs(by_F) + np.where(rare, np.abs(log_p), 0.0)
+        self.of_law = 4 + rough + 2 * np.abs(log_norm)[:, None]
+        of_norm = np.where(near_one, 4 * small, 4.0) + 2 * np.abs(log_norm)
+        of_norm += np.einsum("mt,mt->m", rough, self.law)
         self.scale = others * log_norm - tilt * self.spurious - c * self.of_signal[0]
-        of_norm = np.where(near_one, small, 1.0) + np.abs(log_norm) + np.einsum("mt,mt->m", self.of_law, self.law)
         self.of_scale = 16 + others * of_norm + np.abs(tilt * self.spurious)
         self.of_scale += c * np.abs(self.of_signal[0]) + np.abs(self.scale)
 

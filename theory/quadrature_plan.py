@@ -150,11 +150,12 @@ def _saddle_points(
         left, gap, spread = left[open_], gap[open_], spread[open_]
         if not len(left):
             break
-        width = high[left] - low[left]
-        step = gap / np.maximum(spread, np.abs(gap) / (2 * width))
-        inside = (low[left] < tilt[left] + step) & (tilt[left] + step < high[left])
-        converges = inside & (2 * np.abs(step) < np.abs(last[left]))
-        step = np.where(converges, step, low[left] + width / 2 - tilt[left])
+        with np.errstate(over="ignore", divide="ignore"):
+            step = gap / spread
+            newton = tilt[left] + step
+            converges = 2 * np.abs(step) < np.abs(last[left])
+        converges &= (low[left] < newton) & (newton < high[left])
+        step = np.where(converges, step, low[left] / 2 + high[left] / 2 - tilt[left])
         last[left], tilt[left] = step, tilt[left] + step
     return tilt.reshape(shape)
 

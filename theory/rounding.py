@@ -2,7 +2,7 @@
 
 A :class:`Rounded` is a value with a bound on its error in units of u = 2⁻⁵³, half the spacing of
 float64 at 1.  Sums and products carry the errors of their parts and add their own, to first order
-in u; what underflows costs the smallest normal number times u, but the number 0 stays exact.
+in u; what underflows costs more than the spacing there, but the number 0 stays exact.
 A formula written for numbers of any ring thereby says how well float64 computes it.
 In: values and errors.  Out: the same for results.
 """
@@ -17,7 +17,8 @@ import numpy as np
 __all__ = ["UNIT", "Rounded", "least_error", "rounded"]
 
 UNIT = 2.0**-53
-_TINY = float(np.finfo(float).tiny)
+# More than what underflows by, the spacing of subnormal numbers, in units of 2⁻⁵³.
+_SMALL = 2.0**-1000
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Rounded:
         if other.is_zero:
             return other
         value = self.value * other.value
-        error = np.abs(value) + _TINY
+        error = np.abs(value) + _SMALL
         error += np.abs(self.value) * other.error
         error += np.abs(other.value) * self.error
         return Rounded(value, error)
@@ -63,7 +64,7 @@ class Rounded:
         if self.is_zero:
             return self
         value, below = self.value / other.value, np.abs(other.value)
-        error = self.error / below + np.abs(value) * (other.error / below + 1) + _TINY
+        error = self.error / below + np.abs(value) * (other.error / below + 1) + _SMALL
         return Rounded(value, error)
 
     @property
@@ -83,7 +84,7 @@ def rounded(number: Any) -> Rounded:
     (0.0, 3.0)
     """
     value = float(number)
-    return Rounded(value, max(abs(value), 2 * _TINY) if value else 0.0)
+    return Rounded(value, max(abs(value), _SMALL) if value else 0.0)
 
 
 def least_error(first: Any, *others: Any) -> Any:
