@@ -28,9 +28,10 @@ from theory.__main__ import app
 from theory.certificates import certificate
 from theory.certificates.proof import all_steps
 from theory.certified_descent import Certificate
+from theory.enumeration import expectation_by_enumeration
 from theory.ledger import LedgerError, in_order, passed, run_ledger
 from theory.partition import Partition
-from theory.reduction import SYMBOLS, pair_counts
+from theory.reduction import SYMBOLS, pair_counts, set_output
 from theory.reduction_proof import prove_reduction
 from theory.setting import Coefficients, Setting
 from theory.statements import (
@@ -132,6 +133,14 @@ def tightened_loss(*arguments: Any, **options: Any) -> Any:
     return replace(found, loss=found.loss / 10)
 
 
+def overconfident(*arguments: Any) -> Any:
+    """An error that is a thousandth of the bound."""
+    found = expectation_by_enumeration(*arguments)
+    g = found.gradient_error
+    small = Coefficients(g.alpha / 1000, g.gamma / 1000, g.rho / 1000)
+    return replace(found, loss_error=found.loss_error / 1000, gradient_error=small)
+
+
 dynamics_loss = dynamics.certified_expectation
 
 
@@ -182,6 +191,8 @@ PLANTED = [
         REFUTED,
     ),
     ("prop-enumeration", expectation, "configuration_count", lambda s: 1, REFUTED),
+    ("prop-shares", expectation, "set_output", lambda: 2 * set_output(), REFUTED),
+    ("prop-shares", expectation, "expectation_by_enumeration", overconfident, CONTRADICTED),
     # Of the least margin, 0.0395, the bound is tightened by a little more.
     ("prop-truncation", expectation, "_beyond", lambda K, P: beyond(K, P) * 24 / 25, REFUTED),
     ("prop-pieces", expectation, "_beyond", lambda K, P: beyond(K, P) / 8, REFUTED),

@@ -25,8 +25,11 @@ from theory.enumeration import (
 from theory.expectation import Expectation
 from theory.population import expectation, population_gradient, population_loss
 from theory.quadrature import expectation_by_quadrature, exponential_sum
+from theory.quadrature_moments import _power
 from theory.reduction import AttentionLevels, set_terms
 from theory.setting import Coefficients, Setting
+from theory.statements.expectation import ADVERSARIAL, adversarial_problem, excess
+from theory.statements.truth import truth
 
 VIT = Setting(L=49, C=4, q=0.1, p=3, nu=0.05, sigma_A=3.0)
 # Along a run from α = 0.001 with steps (1e-5, 50): in act I, before, inside and after the rise.
@@ -228,6 +231,179 @@ def test_error_of_the_midpoint_rule_falls_exponentially_in_the_period():
     rate = np.polyfit(periods, np.log(gaps), 1)[0]
     # At c = 0 the remainder is of order e^{|x| − P}.
     assert rate == pytest.approx(-1.0, abs=0.02)
+
+
+# --- Against the truth: the full network on every image, in balls
+
+METHODS = {"enumeration": expectation_by_enumeration, "quadrature": expectation_by_quadrature}
+both = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+
+
+@both
+@given(**ADVERSARIAL)
+def test_the_true_error_is_below_the_returned_one(method, **drawn):
+    setting, state = adversarial_problem(**drawn)
+    try:
+        result = method(setting, state)
+    except ArithmeticError:
+        return
+    assert excess(result, truth(setting, state, bits=600)) <= 1
+
+
+@both
+def test_honesty_is_not_bought_by_refusals(method):
+    """Of 100 adversarial states few are refused at 1e-10; the errors are not a million too large."""
+    rng, accepted, ratios = np.random.default_rng(0), 0, []
+    for _ in range(100):
+        setting, state = adversarial_problem(
+            size=[(2, 2), (3, 2), (3, 1), (2, 3)][rng.integers(4)],
+            p=int(rng.choice([3, 5, 7, 11, 21])),
+            q=float(rng.choice([1e-9, 0.001, 0.5, 0.999, 1])),
+            nu=float(rng.choice([0, 0.05, 1, 10])),
+            tau=math.exp(rng.uniform(-3, 3)),
+            sigma_A=rng.uniform(-20, 40),
+            alpha=10 ** rng.uniform(-7, 0),
+            gamma=(bool(rng.integers(2)), rng.uniform(-10, 20)),
+            rho=(bool(rng.integers(2)), rng.uniform(-10, 10)),
+        )
+        try:
+            result = method(setting, state)
+        except ArithmeticError:
+            continue
+        if result.relative_error <= 1e-10:
+            accepted += 1
+            ratios.append(excess(result, truth(setting, state, bits=600)))
+    assert accepted >= 90
+    assert 1e-4 < np.median(ratios) < 1
+
+
+TRUTHS = [
+    # (L, C, q, p, ν, σ_A, τ), (α, γ, ρ): σ'(O)∂O cancels inside sets, to −3.33e-31 in the first.
+    ((3, 2, 0.5, 3, 1.0, 20.0, 1.0), (1e-6, 0.0, 0.0)),
+    ((5, 2, 0.25, 3, 0.05, 3.0, 0.1), (1e-5, 0.0, 0.0)),
+    ((3, 2, 0.999, 3, 1.0, 8.0, 1.0), (1e-3, 0.0, 0.0)),
+    ((3, 2, 1.0, 5, 10.0, 15.0, 1.0), (0.01, 1.0, 1.0)),
+    ((2, 3, 0.5, 21, 1.0, 2.0, 1.0), (0.05, 0.5, -0.1)),
+    ((3, 2, 0.3, 21, 0.05, 2.7, 0.3), (0.15, 5.0, 3.4)),
+    # Logits that nearly agree.
+    ((3, 2, 0.5, 3, 1.0, 1.0, 1.0), (0.1, 1.0 - 1e-12, 1.0 - 3e-12)),
+]
+
+
+@both
+@pytest.mark.parametrize(("numbers", "state"), TRUTHS)
+def test_what_cancels_inside_sets_is_no_error(method, numbers, state):
+    L, C, q, p, nu, sigma_A, tau = numbers
+    setting = Setting(L=L, C=C, q=q, p=p, nu=nu, sigma_A=sigma_A, temperature=tau)
+    state = Coefficients(*state)
+    result, balls = method(setting, state), truth(setting, state)
+    assert excess(result, balls) <= 1
+    assert result.relative_error < 1e-10
+    # The scale is that of the gradient, not of what cancels.
+    for name, ball in zip(("alpha", "gamma", "rho"), balls[1:], strict=True):
+        assert getattr(result.scale, name) < 1e9 * abs(float(ball))
+
+
+@both
+def test_the_first_wrong_number_is_right(method):
+    setting = Setting(L=3, C=2, q=0.5, p=3, nu=1.0, sigma_A=20.0)
+    gradient = method(setting, Coefficients(1e-6, 0.0, 0.0)).gradient
+    assert gradient.gamma == pytest.approx(-3.32989e-31, rel=1e-5)
+
+
+@pytest.mark.parametrize("exponent", [7, 12, 18, 30, 45, 60])
+@pytest.mark.parametrize("shape", [(3, 2), (5, 3), (9, 4)])
+def test_rare_features_are_no_reason_to_refuse(exponent, shape):
+    setting = Setting(L=shape[0], C=shape[1], q=3.7 * 10.0**-exponent, p=3, nu=0.05, sigma_A=2.0)
+    state = Coefficients(0.6 / setting.D, 1.5, -0.2)
+    result = expectation(setting, state, tolerance=1e-11)
+    if setting.D <= 6:
+        assert excess(result, truth(setting, state)) <= 1
+
+
+def test_rounding_does_not_grow_with_the_number_of_sets():
+    """Over more than a decade in L at one mean number of features, digits are not lost like L."""
+    errors = []
+    for L in (64, 1024):
+        setting = Setting(L=L, C=4, q=20 / (4 * L), p=3, nu=0.05, sigma_A=3.0)
+        state = Coefficients(0.5 / setting.D, 0.8478, -0.022)
+        errors.append(expectation_by_quadrature(setting, state).relative_error)
+    assert errors[1] < 4 * errors[0] < 1e-10
+
+
+def test_sixteen_thousand_patches_are_accepted():
+    setting = Setting(L=4096, C=4, q=20 / 4096, p=3, nu=0.05, sigma_A=3.0)
+    result = expectation(setting, Coefficients(0.0045, 0.8478, -0.022))
+    # A run with twice the periods and windows, and another radius-free route to the first two.
+    assert result.loss == pytest.approx(7.4533745059261, rel=1e-12)
+    assert result.gradient.alpha == pytest.approx(1811.0638971341, rel=1e-12)
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 2, 7, 8, 9, 47, 48, 4094])
+def test_powers_near_one_keep_their_digits(exponent):
+    """(1 + x)^n against 60 digits: off by a few roundings of n x, not of n."""
+    x = np.array([1e-6 - 3e-5j, -1e-9 + 1e-7j, -0.4 + 0.3j, -1.0, -1.9, 1e-3j, 0.0])
+    found = _power(x, exponent)
+    with mpmath.workdps(60):
+        for value, power in zip(x.tolist(), found.tolist(), strict=True):
+            exact = (1 + mpmath.mpc(value)) ** exponent if exponent else mpmath.mpf(1)
+            # The last three squarings take the rounding of an (n/8)-th power to at most 1e-120.
+            size = max(abs(exact), 1e-120)
+            assert abs(power - exact) <= 1e-15 * (20 + 6 * exponent * abs(value)) * size
+
+
+@both
+def test_an_underflow_of_the_loss_shows(method):
+    """q = 0: F is one number, 4600, and no float64 holds e^{−4600}."""
+    setting = Setting(L=3, C=2, q=0, p=3, nu=0.1, sigma_A=1.0)
+    state = Coefficients(2.0, 2.0, 0.0)
+    result = method(setting, state)
+    assert result.loss == 0 < result.loss_error
+    assert excess(result, truth(setting, state, bits=9000)) <= 1
+    name = next(x for x, f in METHODS.items() if f is method)
+    with pytest.raises(ArithmeticError, match="nothing is known of the loss.*certified"):
+        population_loss(setting, state, name)
+
+
+@both
+@pytest.mark.parametrize("alpha", [1e-3, 0.1, 0.2, 0.5, 5.0])
+def test_large_powers_are_right_or_refused(method, alpha):
+    setting = Setting(L=2, C=2, q=0.5, p=301, nu=0.1, sigma_A=1.0)
+    state = Coefficients(alpha, 0.5, -0.1)
+    try:
+        result = method(setting, state)
+    except ArithmeticError as error:
+        assert alpha > 0.2
+        assert "reduce alpha" in str(error)
+    else:
+        assert excess(result, truth(setting, state, bits=2000)) <= 1
+
+
+def test_powers_beyond_float64_are_refused_by_name():
+    setting = Setting(L=2, C=2, q=0.5, p=1301, nu=0.1, sigma_A=1.0)
+    with pytest.raises(ArithmeticError, match="p = 1301 is too large for float64: reduce p"):
+        population_loss(setting, Coefficients(1e-3, 0.5, -0.1))
+
+
+def test_equal_logits_and_silent_networks_have_no_error_in_what_vanishes():
+    setting = Setting(L=3, C=2, q=0.5, p=3, nu=0.5, sigma_A=0.7)
+    for method in METHODS.values():
+        equal = method(setting, Coefficients(0.3, 0.7, 0.7))
+        silent = method(setting, Coefficients(0.0, 0.5, -0.1))
+        for result in (equal, silent):
+            assert result.gradient.gamma == result.gradient.rho == 0
+            assert result.relative_error < 1e-11
+
+
+@pytest.mark.parametrize("q", [Fraction(1, 3), 1 - Fraction(1, 10**9)])
+@both
+def test_rational_rates_are_not_rounded(method, q):
+    """1 − float(q) has lost seven digits at 1 − q = 1e-9."""
+    setting = Setting(L=3, C=2, q=q, p=3, nu=Fraction(1, 3), sigma_A=Fraction(20, 3))
+    state = Coefficients(Fraction(1, 50), Fraction(1, 7), Fraction(-1, 9))
+    result = method(setting, state)
+    assert excess(result, truth(setting, state)) <= 1
+    assert result.relative_error < 1e-9
 
 
 def test_deterministic_data_keep_relative_accuracy():

@@ -33,10 +33,12 @@ from theory.reduction import (
     AttentionLevels,
     attention_levels,
     coefficients_of,
+    float_terms,
     pair_counts,
     set_derivatives,
     set_output,
     set_terms,
+    stable_terms,
     symbolic_levels,
     weights_of,
 )
@@ -274,19 +276,20 @@ def test_levels_fill_a_row() -> None:
 
 @st.composite
 def rational_points(draw: st.DrawFn) -> tuple:
-    """(setting, α, levels, n₊, n₋, T) in Fractions; the levels fill a row."""
+    """(setting, α, levels, types of all L sets) in Fractions; the levels fill a row."""
     setting = draw(rational_settings(max_D=24, max_C=6))
     a, g, r = (Fraction(draw(st.integers(1, 12)), 4) for _ in range(3))
     Z = a + (setting.C - 1) * g + (setting.D - setting.C) * r
-    plus = draw(st.integers(0, setting.C))
-    minus = draw(st.integers(0, setting.C - plus))
-    total = draw(st.integers(-setting.n, setting.D))
+    kinds = []
+    for _ in range(setting.L):
+        plus = draw(st.integers(0, setting.C))
+        kinds.append((plus, draw(st.integers(0, setting.C - plus))))
     alpha = draw(st.fractions(-1, 1, max_denominator=8))
-    return setting, alpha, AttentionLevels(a / Z, g / Z, r / Z), plus, minus, total
+    return setting, alpha, AttentionLevels(a / Z, g / Z, r / Z), kinds
 
 
-def symbolic_terms(setting, alpha, levels, plus, minus, total) -> list[sp.Rational]:
-    """The printed formulas at a point, by substitution."""
+def symbolic_terms(setting, alpha, levels, kinds) -> list[sp.Rational]:
+    """The printed formulas at a point, by substitution, summed over the sets."""
     size = {s.L: setting.L, s.C: setting.C, s.p: setting.p}
     point = {
         s.nu: setting.nu,
@@ -295,26 +298,79 @@ def symbolic_terms(setting, alpha, levels, plus, minus, total) -> list[sp.Ration
         s.Lambda: levels.Lambda,
         s.Gamma: levels.Gamma,
         s.Xi: levels.Xi,
-        s.n_plus: plus,
-        s.n_minus: minus,
-        s.T: total,
+        s.T: sum(plus - minus for plus, minus in kinds),
     }
-    values = [e.subs(size).subs(point) for e in (set_output(), *set_derivatives().values())]
+    formulas = [e.subs(size).subs(point) for e in (set_output(), *set_derivatives().values())]
+    values = [
+        sum(e.subs({s.n_plus: plus, s.n_minus: minus}) for plus, minus in kinds) for e in formulas
+    ]
     inside, across = (count.subs(size) for count in pair_counts().values())
     return [values[0], values[1], values[2] / inside if inside else 0, values[3] / across]
 
 
 @given(rational_points())
-def test_generated_code_is_the_symbolic_expression(point: tuple) -> None:
-    terms = set_terms(*point)
-    computed = [terms.F, terms.alpha, terms.gamma, terms.rho]
+def test_terms_add_up_to_the_symbolic_expression(point: tuple) -> None:
+    computed = reduced(*point)
     assert all(isinstance(x, Fraction) for x in computed)
     assert [sp.Rational(x) for x in computed] == symbolic_terms(*point)
 
 
+def first(*forms: object) -> object:
+    return forms[0]
+
+
+def last(*forms: object) -> object:
+    return forms[-1]
+
+
+@pytest.mark.parametrize("p", [3, 5, 7])
+@pytest.mark.parametrize("crowded", [False, True])
+@pytest.mark.parametrize("choose", [first, last])
+@pytest.mark.parametrize(("L", "C"), [(2, 1), (2, 3), (3, 2), (5, 4)])
+def test_stable_terms_add_up_to_the_definition(p, crowded, choose, L, C) -> None:
+    """As polynomials in α, Γ, Ξ, ν, n₊, n₋ and T: per set they differ by a multiple of CT − Ds.
+
+    That multiple depends on T alone, so the L sets of a sample add it up to 0.
+    """
+    names = ["alpha", "Gamma", "Xi", "nu", "plus", "minus", "T"]
+    alpha, Gamma, Xi, nu, plus, minus, T = flint.fmpq_mpoly_ctx.get(names, "lex").gens()
+    levels = AttentionLevels(1 - (C - 1) * Gamma - (L * C - C) * Xi, Gamma, Xi)
+    setting = Setting(L=L, C=C, q=0, p=p, nu=0, sigma_A=0)
+    size = {s.L: L, s.C: C, s.p: p, s.tau: 1}
+    code = sp.lambdify(
+        [s.alpha, s.Lambda, s.Gamma, s.Xi, s.nu, s.n_plus, s.n_minus, s.T],
+        [e.subs(size) for e in (set_output(), *set_derivatives().values())],
+        "math",
+    )
+
+    def gaps(plus, minus) -> list:
+        definition = code(alpha, levels.Lambda, Gamma, Xi, nu, plus, minus, T)
+        terms = stable_terms(
+            setting, alpha, levels, plus, minus, T, nu, crowded=crowded, choose=choose
+        )
+        return [x - y for x, y in zip(terms, definition, strict=True)]
+
+    lean = C * T - L * C * (plus - minus)
+    for gap, at_none in zip(gaps(plus, minus), gaps(0, 0), strict=True):
+        assert C * T * gap == lean * at_none
+
+
+def test_another_stable_form_would_be_noticed() -> None:
+    """The reference of the even power belongs to crowded laws only: per set the two differ."""
+    setting = Setting(L=3, C=2, q=0, p=3, nu=0, sigma_A=0)
+    levels = AttentionLevels(Fraction(1, 2), Fraction(1, 10), Fraction(1, 10))
+    one, other = (
+        stable_terms(setting, Fraction(1), levels, 1, 0, 2, 0, crowded=crowded)
+        for crowded in (False, True)
+    )
+    assert one[:2] == other[:2]
+    assert one[2] != other[2]
+
+
 @given(rational_points())
 def test_generated_code_encloses_the_exact_value_in_balls(point: tuple) -> None:
-    setting, alpha, levels, *kind = point
+    setting, alpha, levels, kinds = point
+    kind = (*kinds[0], sum(plus - minus for plus, minus in kinds))
     # An integer temperature other than 1, so that a rounded 1/τ would show.
     setting = replace(setting, nu=int(setting.nu), temperature=3)
     with flint.ctx.workprec(200):
@@ -329,6 +385,33 @@ def test_generated_code_encloses_the_exact_value_in_balls(point: tuple) -> None:
             assert enclosure.overlaps(ball(value))
         # Nothing here exceeds 1e25: 200 bits leave a radius far below this, rounded input not.
         assert enclosure.rad() < 1e-30
+
+
+@given(settings(max_D=24), st.data())
+def test_float_terms_are_within_their_errors(setting: Setting, data: st.DataObject) -> None:
+    """Against balls at the exact parameters, for every type and every total."""
+    state = data.draw(coefficients(setting))
+    kinds = [(a, b) for a in range(setting.C + 1) for b in range(setting.C + 1 - a)]
+    plus, minus = np.array(kinds).T[:, :, None]
+    total = np.arange(-setting.n, setting.D + 1)
+    terms, errors = float_terms(setting, state, plus, minus, total)
+    with flint.ctx.workprec(300):
+        exact = Coefficients(*(ball(Fraction(x)) for x in (state.alpha, state.gamma, state.rho)))
+        levels = attention_levels(
+            setting, exact, number=lambda x: x if isinstance(x, flint.arb) else ball(Fraction(x)),
+            exp=lambda x: x.exp(),
+        )  # fmt: skip
+        for k, (a, b) in enumerate(kinds):
+            for j in range(0, len(total), 5):
+                truth = set_terms(
+                    setting, exact.alpha, levels, a, b, int(total[j]),
+                    number=lambda x: ball(Fraction(x)),
+                )  # fmt: skip
+                for name in ("F", "alpha", "gamma", "rho"):
+                    exact_value = getattr(truth, name)
+                    gap = abs(exact_value - ball(Fraction(getattr(terms, name)[k, j])))
+                    assert not gap > getattr(errors, name)[k, j], (name, a, b, total[j])
+                    assert exact_value.rad() < 1e-60
 
 
 @given(settings(max_D=24), st.data())

@@ -10,7 +10,7 @@ In: a setting and a state (or rational levels).  Out: an expectation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import chain, combinations
@@ -21,7 +21,12 @@ from scipy.special import expit
 
 from theory.distribution import set_types
 from theory.expectation import Expectation
-from theory.reduction import AttentionLevels, attention_levels, relative_rounding, set_terms
+from theory.reduction import (
+    NAMES,
+    AttentionLevels,
+    float_terms,
+    set_terms,
+)
 from theory.setting import Coefficients, Setting
 
 __all__ = [
@@ -32,7 +37,7 @@ __all__ = [
 ]
 
 MOST_CONFIGURATIONS = 2_000_000
-_NAMES = ("F", "alpha", "gamma", "rho")
+_EPS, _TINY = float(np.finfo(float).eps), float(np.finfo(float).tiny)
 
 
 def configuration_count(setting: Setting) -> int:
@@ -47,8 +52,16 @@ def configuration_count(setting: Setting) -> int:
     return math.comb(setting.L - 2 + possible, possible - 1)
 
 
-def configurations(setting: Setting) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def configurations(
+    setting: Setting, *, floats: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Every multiset of types of the L − 1 random sets, with its probability.
+
+    Parameters
+    ----------
+    setting : Setting
+    floats : bool
+        Whether probabilities are float64 even if q is rational.
 
     Returns
     -------
@@ -57,7 +70,8 @@ def configurations(setting: Setting) -> tuple[np.ndarray, np.ndarray, np.ndarray
     count : ndarray of int, shape (M, K)
         How many sets have each type; rows sum to L − 1.
     probability : ndarray, shape (M,)
-        Fractions if q is rational (``int`` or ``Fraction``), floats otherwise.
+        Fractions if q is rational (``int`` or ``Fraction``) and ``floats`` is not set, else
+        floats.
 
     Raises
     ------
@@ -72,7 +86,7 @@ def configurations(setting: Setting) -> tuple[np.ndarray, np.ndarray, np.ndarray
         )
     types = set_types(setting)
     possible = types.probability > 0
-    weight = types.probability[possible]
+    weight = types.probability[possible].astype(float if floats else types.probability.dtype)
     others, kinds = setting.L - 1, len(weight)
 
     # Stars and bars: kinds − 1 bars among others + kinds − 1 places, the gaps are the counts.
@@ -101,15 +115,6 @@ def configurations(setting: Setting) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return types.n_plus[possible], types.n_minus[possible], count, probability
 
 
-def _by_total(setting: Setting) -> Iterator[tuple[int, np.ndarray, np.ndarray, Any, Any]]:
-    """Configurations grouped by T: (T, counts, probabilities, n₊, n₋)."""
-    n_plus, n_minus, count, probability = configurations(setting)
-    total = setting.C + count @ (n_plus - n_minus)
-    for T in np.unique(total):
-        chosen = total == T
-        yield int(T), count[chosen], probability[chosen], n_plus, n_minus
-
-
 def expectation_by_enumeration(setting: Setting, state: Coefficients) -> Expectation:
     """Loss and gradient by summing over every configuration, in float64.
 
@@ -121,7 +126,7 @@ def expectation_by_enumeration(setting: Setting, state: Coefficients) -> Expecta
     Returns
     -------
     Expectation
-        Its errors are estimates of rounding; nothing else is approximated.
+        Its errors bound the rounding; nothing else is approximated.
 
     Raises
     ------
@@ -134,33 +139,38 @@ def expectation_by_enumeration(setting: Setting, state: Coefficients) -> Expecta
     >>> round(expectation_by_enumeration(setting, Coefficients(0.3, 0.5, -0.1)).loss, 12)
     0.19624203485
     """
-    in_floats = replace(setting, q=float(setting.q))
-    levels, alpha = attention_levels(setting, state), float(state.alpha)
     value, error = np.zeros(7), np.zeros(4)
-    for T, count, probability, n_plus, n_minus in _by_total(in_floats):
-        with np.errstate(over="ignore", invalid="ignore"):
-            # As float64 of numpy, which overflows to infinity where a Python float would raise.
-            total, C = np.float64(T), np.float64(setting.C)
-            of_set = set_terms(
-                setting, alpha, levels, n_plus * 1.0, n_minus * 1.0, total, number=float
-            )
-            of_signal = set_terms(setting, alpha, levels, C, 0.0, total, number=float)
-        sets = np.array([getattr(of_set, name) for name in _NAMES])
-        signal = np.array([getattr(of_signal, name) for name in _NAMES])
-        if not (np.isfinite(sets).all() and np.isfinite(signal).all()):
-            raise ArithmeticError(f"F overflows float64 at alpha = {alpha:.3g}: reduce alpha")
-        sums = sets @ count.T + signal[:, None]
-        sizes = np.abs(sets) @ count.T + np.abs(signal)[:, None]
-        F, slope, weight = sums[0], expit(-sums[0]), probability * expit(-sums[0])
-        loss = probability * np.logaddexp(0, -F)
-        value[0] += loss.sum()
-        value[1:4] += sums[1:] @ weight
-        value[4:] += sizes[1:] @ weight
-        # Each F carries the rounding of its summands, which moves sig(−F) by sig(F) of itself.
-        unsure = setting.L + sizes[0] * (1 - slope)
-        error[0] += (loss * setting.L + weight * sizes[0]).sum()
-        error[1:] += sizes[1:] @ (weight * unsure)
-    error *= relative_rounding(setting, state)
+    n_plus, n_minus, counts, chance = configurations(setting, floats=True)
+    total = setting.C + counts @ (n_plus - n_minus)
+    totals, place = np.unique(total, return_inverse=True)
+    # The signal set is one more type, of which there is one set.
+    kinds = np.append(n_plus, setting.C)[:, None], np.append(n_minus, 0)[:, None]
+    tables = [
+        np.array([getattr(terms, name) for name in NAMES])
+        for terms in float_terms(setting, state, *kinds, totals)
+    ]
+    # Relative rounding of products of L probabilities, and of sums over configurations.
+    adding = _EPS * (64 + 4 * (setting.L + len(n_plus)))
+    for k in range(len(totals)):
+        sets, errors = (table[:, :, k] for table in tables)
+        count, probability = counts[place == k], chance[place == k]
+        count = np.pad(count, ((0, 0), (0, 1)), constant_values=1)
+        sums, sizes = sets @ count.T, np.abs(sets) @ count.T
+        unsure = errors @ count.T + _EPS * (2 + len(n_plus)) * sizes
+        F, slope = sums[0], expit(-sums[0])
+        loss = np.logaddexp(0, -F)
+        # An error d of F moves log sig(−F) by less than d sig(F) e^d, and sig(−F) by less than 1.
+        d = np.minimum(unsure[0], 1.0)
+        moved = np.where(d < 1, slope * np.expm1(d * np.minimum(1, expit(F) * np.exp(d))), 1.0)
+
+        value[0] += (probability * loss).sum()
+        value[1:4] += (probability * slope * sums[1:]).sum(axis=1)
+        value[4:] += (probability * slope * sizes[1:]).sum(axis=1)
+        error[0] += (probability * (adding * loss + unsure[0] * (slope + moved))).sum()
+        error[1:] += (probability * slope * (unsure[1:] + adding * sizes[1:])).sum(axis=1)
+        error[1:] += (probability * moved * sizes[1:]).sum(axis=1)
+        # What underflows in a sigmoid, or in its product with a probability.
+        error += _TINY * np.append(1 + sizes[0].max(), sizes[1:].max(axis=1))
 
     loss, *slope = value[:4].tolist()
     return Expectation(
@@ -207,13 +217,16 @@ def rational_slope(
     """
     setting = replace(setting, q=Fraction(setting.q))
     sums = [Fraction(0)] * 3
-    for T, count, probability, n_plus, n_minus in _by_total(setting):
+    n_plus, n_minus, counts, chance = configurations(setting)
+    types = (n_plus.astype(object), n_minus.astype(object))
+    total = setting.C + counts @ (n_plus - n_minus)
+    for T in np.unique(total).tolist():
+        count, probability = counts[total == T], chance[total == T]
         of_signal = set_terms(setting, alpha, levels, setting.C, 0, T, number=Fraction)
-        types = (n_plus.astype(object), n_minus.astype(object))
         of_set = set_terms(setting, alpha, levels, *types, T, number=Fraction)
         F = count.astype(object) @ of_set.F + of_signal.F
         weight = probability * np.array([factor(x) for x in F], dtype=object)
-        for row, name in enumerate(_NAMES[1:]):
+        for row, name in enumerate(NAMES[1:]):
             each = count.astype(object) @ getattr(of_set, name) + getattr(of_signal, name)
             sums[row] += (weight * each).sum()
     return Coefficients(*sums)

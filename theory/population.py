@@ -56,8 +56,8 @@ def expectation(
     method : {"quadrature", "enumeration"}
         Quadrature serves every size; enumeration lists all configurations of a small one.
     tolerance : float
-        Largest error allowed, relative to the loss and to the scale E[sig(−F) Σ_sets |∂F_set|] of
-        each component.
+        Largest error allowed, relative to the loss and to the scale of each component (see
+        :class:`~theory.expectation.Expectation`).
 
     Returns
     -------
@@ -72,10 +72,16 @@ def expectation(
     """
     _check_method(method, _METHODS)
     result = _METHODS[method](setting, state)
+    if result.loss <= result.loss_error:
+        raise ArithmeticError(
+            f"nothing is known of the loss but that it is below {2 * result.loss_error:.1e}: "
+            "use method='certified'"
+        )
     if not result.relative_error <= tolerance:
+        other = ", use method='enumeration' if L and C are small" * (method == "quadrature")
         raise ArithmeticError(
             f"the relative error may be as large as {result.relative_error:.1e}, above the "
-            f"tolerance {tolerance:.1e}: reduce alpha or loosen the tolerance"
+            f"tolerance {tolerance:.1e}: loosen the tolerance{other}, or use method='certified'"
         )
     return result
 

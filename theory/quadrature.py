@@ -14,39 +14,29 @@ T is fixed, F is a sum over sets, so E[e^{−sF}; T] is one coefficient of the (
 polynomial; it is read off by a discrete Fourier sum on the circle of least modulus.
 
 Every choice (c, P, number of nodes, radius, window) is made in :mod:`theory.quadrature_plan` from
-bounds on E[e^{−θF}; T]; the same bounds give the error that is returned.
+bounds on E[e^{−θF}; T].  The error that is returned adds up what those choices discard, what the
+rounding of F and ∂F amounts to, and the rounding of the sums themselves.
 In: a setting and a state.  Out: an :class:`~theory.expectation.Expectation`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
 from theory.expectation import Expectation
-from theory.quadrature_plan import (
-    ABSCISSAE,
-    NAMES,
-    ONE,
-    ZERO,
-    LinePlan,
-    QuadraturePlan,
-    log_sum,
-    quadrature_plan,
-    window_size,
-)
-from theory.reduction import relative_rounding
+from theory.quadrature_moments import EPS, TiltedSamples
+from theory.quadrature_plan import ABSCISSAE, ONE, ZERO, LinePlan, quadrature_plan
 from theory.setting import Coefficients, Setting
 
 __all__ = ["expectation_by_quadrature", "exponential_sum"]
 
 # Each discarded piece (tails of the nodes, aliases, rare totals) is below e^{−DIGITS} of the scale.
-DIGITS = 42.0
-# Relative error of one evaluation of exp, power and sum, in units of the float64 rounding.
-ROUNDING = 8 * float(np.finfo(float).eps)
+DIGITS = 38.0
 # Nodes, over all totals, beyond which a state is refused rather than waited for.
 MOST_NODES = 3_000_000
-# Nodes handled at once, which bounds the memory.
-BLOCK = 2048
 
 
 def exponential_sum(c: float, period: float, nodes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -78,110 +68,71 @@ def exponential_sum(c: float, period: float, nodes: int) -> tuple[np.ndarray, np
     (0.1824255238063564, 0.18242552380635635)
     """
     omega = (np.arange(nodes) + 0.5) * (2 * np.pi / period)
-    s = c + 1j * omega
+    return c + 1j * omega, _kernel(c, omega, period)
+
+
+def _kernel(c: Any, omega: np.ndarray, period: Any) -> np.ndarray:
     # sin π(c + iω) = sin πc cosh πω + i cos πc sinh πω, scaled by e^{−πω} against overflow.
-    decay = np.exp(-2 * np.pi * omega)
-    sine = np.sin(np.pi * c) * (1 + decay) + 1j * np.cos(np.pi * c) * (1 - decay)
-    weight = (2 / period) * np.pi * 2 * np.exp(-np.pi * omega) / sine
-    return s, weight
+    sine = np.sin(np.pi * np.minimum(c, 1 - c)) * (1 + np.exp(-2 * np.pi * omega))
+    sine = sine - 1j * np.cos(np.pi * c) * np.expm1(-2 * np.pi * omega)
+    return (2 / period) * np.pi * 2 * np.exp(-np.pi * omega) / sine
 
 
-def _power(base: np.ndarray, exponent: int) -> np.ndarray:
-    result = np.ones_like(base)
-    while exponent:
-        if exponent & 1:
-            result = result * base
-        exponent >>= 1
-        if exponent:
-            base = base * base
-    return result
+@dataclass(frozen=True)
+class _Nodes:
+    """A sum over nodes: Σ of_mass E[e^{−sF}; T] + of_F E[e^{−sF}F; T] for the loss, and for ∂F
+    Σ of_slope E[e^{−sF}∂F; T], each times e^{shift}; one entry of a :class:`TiltedSamples` each.
+    """
+
+    entry: np.ndarray
+    omega: np.ndarray
+    of_mass: np.ndarray
+    of_F: np.ndarray
+    of_slope: np.ndarray
+    shift: np.ndarray
+
+    def sums(self, samples: TiltedSamples, log_unit: float) -> tuple[np.ndarray, np.ndarray]:
+        """Loss, ∂F and Σ|∂F_set|, array (7,), in units of e^{log_unit}; errors of four."""
+        value, error = np.zeros(7), np.zeros(4)
+        for block in samples.blocks(self.entry):
+            entry, omega = self.entry[block], self.omega[block]
+            moments, rounding, _ = samples.moments(entry, omega)
+            unit = np.exp(samples.scale[entry] + self.shift[block] - log_unit)
+            # The coefficients are rounded too, more so where they are small.
+            coefficient = EPS * (32 + 8 * omega + np.abs(self.shift[block]))
+            moments, rounding = unit * moments, unit * (rounding + coefficient * np.abs(moments[:5]))
+            mass, F, slope = (x[block] for x in (self.of_mass, self.of_F, self.of_slope))
+            value[0] += (moments[0] @ mass + moments[1] @ F).real
+            value[1:] += (moments[2:] @ slope).real
+            error[0] += rounding[0] @ np.abs(mass) + rounding[1] @ np.abs(F)
+            error[1:] += rounding[2:] @ np.abs(slope)
+        return value, error
 
 
-class _Total:
-    """E[e^{−sF} G; T] at one total T, for G = 1, F, ∂F and Σ_sets |∂F_set|."""
+def _nodes(lines: list[LinePlan]) -> tuple[_Nodes, np.ndarray, np.ndarray]:
+    """The nodes of all lines, then the poles; and total and abscissa of each entry.
 
-    def __init__(self, plan: QuadraturePlan, others: int, index: int, refinement: int) -> None:
-        self.samples, self.bounds, self.others, self.index = (
-            plan.samples,
-            plan.bounds,
-            others,
-            index,
-        )
-        self.refinement = refinement
-        of_set = np.array([getattr(self.samples.terms, name)[:, index] for name in NAMES])
-        of_signal = np.array([getattr(self.samples.signal, name)[index] for name in NAMES])
-        self.F_set, self.F_signal = of_set[0], of_signal[0]
-        self.of_set = np.concatenate([of_set, np.abs(of_set[1:])])
-        self.of_signal = np.concatenate([of_signal, np.abs(of_signal[1:])])
+    Entry k is line k; an entry for each pole that is added back follows.
+    """
+    every = np.arange(len(lines))
+    where = np.array([x.line for x in lines])
+    c, period = ABSCISSAE[where], np.array([x.period for x in lines])
+    entry = np.repeat(every, [x.nodes for x in lines])
+    omega = np.concatenate([(np.arange(x.nodes) + 0.5) * (2 * np.pi / x.period) for x in lines])
+    weight = _kernel(c[entry], omega, period[entry])
+    line = (entry, omega, weight / (c[entry] + 1j * omega), 0 * omega, weight, 0 * omega)
 
-    def moments(self, s: np.ndarray, line: int, log_unit: float) -> np.ndarray:
-        """Array (8, len(s)) in units of e^{log_unit}; Re s is the abscissa of ``line``."""
-        samples, others = self.samples, self.others
-        tilt = self.bounds.tilt[line, self.index]
-        spurious = samples.spurious[self.index]
-        sums = samples.set_sum[samples.first]
-        log_coefficients = self.bounds.log_coefficients[line, :, self.index]
-        log_norm = log_sum(log_coefficients + tilt * sums, axis=0)
-        window, *_ = window_size(log_coefficients, tilt, spurious, sums, others, DIGITS)
-        window *= self.refinement
-
-        # Coefficients of the polynomial on the circle e^{tilt}, in units of its largest value.
-        exponent = samples.log_probability + tilt * samples.set_sum - log_norm
-        weight = np.exp(exponent - np.outer(s, self.F_set))
-        angle = 2 * np.pi / window * np.arange(window)
-        circle = np.exp(1j * np.outer(sums, angle))
-        polynomial = np.add.reduceat(weight, samples.first, axis=1) @ circle
-        # [z^{R−k}] of its (others − 1)-th power, for each possible sum k of the remaining set.
-        extract = np.exp(-1j * np.outer(angle, spurious - sums)) / window
-        rest = _power(polynomial, others - 1) @ extract
-        run_length = np.diff(samples.first, append=len(samples.set_sum))
-        weight = weight * np.repeat(rest, run_length, axis=1)
-
-        mass = weight.sum(axis=1)
-        moments = np.outer(np.append(1.0, self.of_signal), mass)
-        moments[1:] += others * (self.of_set @ weight.T)
-        log_scale = others * log_norm - tilt * spurious - log_unit
-        return moments * np.exp(log_scale - s * self.F_signal)
-
-    def expectations(self, line: LinePlan, log_unit: float) -> np.ndarray:
-        """E[log(1+e^{−F}); T], E[sig(−F) ∂F; T] and E[sig(−F) Σ|∂F_set|; T]: array (7,)."""
-        c, total = ABSCISSAE[line.line], np.zeros(7)
-        s, weight = exponential_sum(c, line.period, line.nodes)
-        for begin in range(0, line.nodes, BLOCK):
-            block = slice(begin, begin + BLOCK)
-            moments = self.moments(s[block], line.line, log_unit)
-            total[0] += (moments[0] @ (weight[block] / s[block])).real
-            total[1:] += (moments[2:] @ weight[block]).real
-        # u and w are carried in the exponent: they are tiny just where the moments are huge.
-        if line.at_zero:
-            log_u = -c * line.period
-            share = 1 / (1 + np.exp(log_u))
-            mass, F, *rest = self.moments(np.zeros(1), ZERO, log_unit - log_u)[:, 0].real
-            total[0] += line.period * share**2 * mass - share * F
-            total[1:] += share * np.array(rest)
-        if line.at_one:
-            log_w = -(1 - c) * line.period
-            share = 1 / (1 + np.exp(log_w))
-            mass, F, *rest = self.moments(np.ones(1), ONE, log_unit - log_w)[:, 0].real
-            total[0] += share * mass
-            total[1:] += share * np.array(rest)
-        return total
-
-    def rounding(self, line: LinePlan, log_unit: float) -> np.ndarray:
-        """Estimated rounding of :meth:`expectations`, array (4,).
-
-        At a node s the power of the polynomial and the phase sF are each rounded on their own, so
-        the errors of different nodes add in quadrature.
-        """
-        bounds, at = self.bounds, (line.line, self.index)
-        s, weight = exponential_sum(ABSCISSAE[line.line], line.period, line.nodes)
-        each = np.abs(weight) * (self.others + np.abs(s) * bounds.range[at])
-        # By the local limit theorem the coefficient is this much below the bound K_T.
-        local = min(1.0, 1 / (2.5 * bounds.spread[at] + 1e-300))
-        mass = local * np.exp(bounds.log_mass[at] - log_unit) * bounds.size[:, *at]
-        mass[0] *= np.linalg.norm(each / s)
-        mass[1:] *= np.linalg.norm(each)
-        return ROUNDING * mass
+    # u and w are carried in the exponent: they are tiny just where the moments are huge.
+    zero = every[[x.at_zero for x in lines]]
+    one = every[[x.at_one for x in lines]]
+    poles = len(lines) + np.arange(len(zero) + len(one))
+    log_u, log_w = -c[zero] * period[zero], -(1 - c[one]) * period[one]
+    u, w = 1 / (1 + np.exp(log_u)), 1 / (1 + np.exp(log_w))
+    at_zero = (poles[: len(zero)], 0 * u, period[zero] * u**2, -u, u, log_u)
+    at_one = (poles[len(zero) :], 0 * w, w, 0 * w, w, log_w)
+    nodes = _Nodes(*(np.concatenate(parts) for parts in zip(line, at_zero, at_one, strict=True)))
+    abscissa = np.concatenate([where, np.full(len(zero), ZERO), np.full(len(one), ONE)])
+    return nodes, np.concatenate([every, zero, one]), abscissa
 
 
 def expectation_by_quadrature(
@@ -200,8 +151,8 @@ def expectation_by_quadrature(
     Returns
     -------
     Expectation
-        Its errors add the bounds on discretization, truncation, aliases and totals left out to an
-        estimate of rounding.
+        Its errors add the bounds on discretization, truncation, aliases and totals left out to
+        bounds on rounding, to first order.
 
     Raises
     ------
@@ -216,29 +167,37 @@ def expectation_by_quadrature(
     (0.374277928, True)
     """
     plan = quadrature_plan(setting, state, digits=DIGITS, refinement=refinement)
-    lines = [(index, line) for index, line in enumerate(plan.lines) if line is not None]
-    nodes = sum(line.nodes for _, line in lines)
-    if nodes > MOST_NODES:
+    index = np.array([k for k, line in enumerate(plan.lines) if line is not None])
+    lines = [line for line in plan.lines if line is not None]
+    number = sum(line.nodes for line in lines)
+    if number > MOST_NODES:
         raise ArithmeticError(
-            f"the values of F that matter spread over {max(x.period for _, x in lines):.3g}, which "
-            f"needs {nodes} nodes (at most {MOST_NODES}): reduce alpha, or use "
+            f"the values of F that matter spread over {max(x.period for x in lines):.3g}, which "
+            f"needs {number} nodes (at most {MOST_NODES}): reduce alpha, or use "
             "method='enumeration' if L and C are small"
         )
     log_unit = plan.log_size[np.isfinite(plan.log_size)].max(initial=-np.inf)
+    nodes, place, where = _nodes(lines)
+    given = {"digits": DIGITS, "refinement": refinement}
+    samples = TiltedSamples(plan, setting.L - 1, index[place], where, **given)
+    value, error = nodes.sums(samples, log_unit)
     # Four discarded pieces at each total, each below e^{−DIGITS} of the largest contribution.
-    error = 4 * len(plan.lines) * np.exp(plan.log_size - log_unit - DIGITS)
-    value, shared = np.zeros(7), relative_rounding(setting, state)
-    for index, line in lines:
-        total = _Total(plan, setting.L - 1, index, refinement)
-        parts = total.expectations(line, log_unit)
-        value += parts
-        # What the terms themselves are off by is common to all nodes: it moves G, and F by as much.
-        common = shared * (1 + plan.bounds.range[line.line, index])
-        error += total.rounding(line, log_unit) + common * np.abs(parts[[0, 4, 5, 6]])
+    error += 4 * len(plan.lines) * np.exp(plan.log_size - log_unit - DIGITS)
+    # What rounding of F and ∂F amounts to: |sig(−F)| ≤ e^{−cF} bounds the slope of the loss, and
+    # that of the sigmoid, sig(F)sig(−F), is at most e^{−θF} for −1 ≤ θ ≤ 1.
+    direct, moved = samples.of_terms(np.arange(len(lines)), log_unit)
+    error += np.append(moved[0], direct[1:])
+    least = plan.bounds.log_mass[: ONE + 1, index].argmin(axis=0)
+    samples = TiltedSamples(plan, setting.L - 1, index, least, **given)
+    _, moved = samples.of_terms(np.arange(len(lines)), log_unit)
+    error[1:] += moved[1:]
 
     unit = np.exp(log_unit)
+    # An underflow of the unit costs less than the smallest normal number, and nothing where a
+    # component vanishes identically.
+    lost = plan.samples.underflow * np.isfinite(plan.log_size)
     loss, *slope = (value[:4] * unit).tolist()
-    loss_error, *slope_error = (error * unit).tolist()
+    loss_error, *slope_error = (error * unit + lost).tolist()
     return Expectation(
         loss=loss,
         gradient=Coefficients(*(-x for x in slope)),

@@ -12,17 +12,19 @@ In: a setting and a state.  Out: a :class:`QuadraturePlan`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
 from theory.distribution import set_types, spurious_law
-from theory.reduction import SetTerms, attention_levels, set_terms
+from theory.reduction import NAMES, SetTerms, float_terms
 from theory.setting import Coefficients, Setting
 
 __all__ = [
     "ABSCISSAE",
-    "NAMES",
     "Bounds",
     "LinePlan",
     "ONE",
@@ -37,46 +39,71 @@ __all__ = [
 # Abscissae at which the bound K_T(θ) is tabulated; the line is at one of those in [0, 1].
 ABSCISSAE = np.arange(-8, 17) / 8
 ZERO, _HALF, ONE = 8, 12, 16
-NAMES = ("F", "alpha", "gamma", "rho")
+
+_TINY = float(np.finfo(float).tiny)
+_MOST_STEPS = 200
 
 
 @dataclass(frozen=True)
 class Samples:
     """Everything about samples of label +1, for every type of set and every total that matters."""
 
+    probability: np.ndarray  # (types,), 0 where it underflows
     log_probability: np.ndarray  # (types,)
     set_sum: np.ndarray  # (types,), in ascending order
     first: np.ndarray  # (sums,), where each run of equal sums begins
     spurious: np.ndarray  # (totals,), R = T − C, for the totals T kept
     terms: SetTerms  # of the spurious sets, arrays (types, totals)
     signal: SetTerms  # of the signal set, arrays (totals,)
+    errors: SetTerms  # bounds on the rounding of the terms
+    signal_errors: SetTerms
+    underflow: float  # bound on what totals rarer than any float64 add to the loss and gradient
+
+
+def _log(probability: Fraction) -> float:
+    """Its logarithm, even below the range of float64."""
+    value = float(probability)
+    if value >= _TINY:
+        return math.log(value)
+    return math.log(probability.numerator) - math.log(probability.denominator)
 
 
 def _samples(setting: Setting, state: Coefficients) -> Samples:
-    types = set_types(setting)
-    probability = types.probability.astype(float)
-    possible = probability > 0
-    probability, set_sum = probability[possible], types.sums[possible]
-    # As floats: products of fourth powers of integers would leave int64.
-    n_plus, n_minus = (n[possible, None].astype(float) for n in (types.n_plus, types.n_minus))
+    # Exact, so that no type of set underflows: only its logarithm matters.
+    types = set_types(replace(setting, q=Fraction(setting.q)))
+    possible = types.probability > 0
+    probability, set_sum = types.probability[possible], types.sums[possible]
     first = np.flatnonzero(np.diff(set_sum, prepend=set_sum[0] - 1))
 
     law = spurious_law(setting)
-    spurious, weight = law.value, law.probability.astype(float)
-    kept = weight > 0
-    total = spurious[kept] + float(setting.C)
-    levels = attention_levels(setting, state)
-    alpha = float(state.alpha)
-    with np.errstate(over="ignore", invalid="ignore"):
-        terms = set_terms(setting, alpha, levels, n_plus, n_minus, total, number=float)
-        signal = set_terms(setting, alpha, levels, float(setting.C), 0.0, total, number=float)
+    kept = law.probability.astype(float) > 0
+    spurious = law.value[kept]
+    # The signal set is one more type, the last.
+    kinds = (
+        np.append(n[possible], x)[:, None]
+        for n, x in ((types.n_plus, setting.C), (types.n_minus, 0))
+    )
+    terms, errors = float_terms(setting, state, *kinds, spurious + setting.C)
+
+    def parted(terms: SetTerms, rows: Any) -> SetTerms:
+        return SetTerms(*(getattr(terms, name)[rows] for name in NAMES))
+
+    reach = 0.0
+    if 0 < setting.q < 1 and not kept.all():
+        with np.errstate(over="ignore"):
+            power = np.float64(max(1.0, abs(float(state.alpha)) * setting.D)) ** setting.p
+        reach = float(power) * setting.p * setting.D**2 * (1 + float(setting.nu))
     return Samples(
-        log_probability=np.log(probability),
+        probability=probability.astype(float),
+        log_probability=np.array([_log(p) for p in probability]),
         set_sum=set_sum,
         first=first,
-        spurious=spurious[kept],
-        terms=terms,
-        signal=signal,
+        spurious=spurious,
+        terms=parted(terms, np.s_[:-1]),
+        signal=parted(terms, -1),
+        errors=parted(errors, np.s_[:-1]),
+        signal_errors=parted(errors, -1),
+        underflow=_TINY * (1 + reach / min(1.0, float(setting.temperature))),
     )
 
 
@@ -87,13 +114,50 @@ class Bounds:
     log_coefficients: np.ndarray  # (abscissae, sums, totals): log Σ_types p e^{−θf}, by set sum
     tilt: np.ndarray  # (abscissae, totals): log radius of the circle
     log_mass: np.ndarray  # (abscissae, totals): K_T(θ)
-    spread: np.ndarray  # (abscissae, totals): standard deviation of R under the tilted law
     size: np.ndarray  # (4, abscissae, totals): mean of |G| under the tilted law, loss first
-    range: np.ndarray  # (abscissae, totals): the same for |F|
 
 
 def log_sum(exponent: np.ndarray, axis: int) -> np.ndarray:
     return np.logaddexp.reduce(exponent, axis=axis)
+
+
+def _saddle_points(
+    log_coefficients: np.ndarray, sums: np.ndarray, mean: np.ndarray, others: int
+) -> np.ndarray:
+    """The tilt at which a set has the wanted mean sum, array (abscissae, totals).
+
+    Newton's method between bounds that hold the root, by halves where it does not converge.
+    """
+    shape = log_coefficients.shape[0], log_coefficients.shape[2]
+    rows = np.moveaxis(log_coefficients, 1, 2).reshape(-1, len(sums))
+    wanted = np.broadcast_to(mean, shape).ravel()
+    # Beyond this one sum has all but e^{−40} of the weight: the extreme totals end here.
+    high = np.ptp(rows, axis=1) + 40.0
+    low, tilt = -high, np.zeros(len(rows))
+    last, left = 2 * high, np.arange(len(rows))
+    for _ in range(_MOST_STEPS):
+        tilted = rows[left] + tilt[left, None] * sums
+        weight = np.exp(tilted - tilted.max(axis=1, keepdims=True))
+        weight /= weight.sum(axis=1, keepdims=True)
+        at = weight @ sums
+        # The sum of squares around the mean: a difference would lose a small variance.
+        spread = np.einsum("rs,rs->r", weight, (sums - at[:, None]) ** 2)
+        gap = wanted[left] - at
+        high[left] = np.where(gap > 0, high[left], tilt[left])
+        low[left] = np.where(gap > 0, tilt[left], low[left])
+        # Half of this is what K_T could still fall by.
+        open_ = others * gap**2 > 1e-10 * spread
+        left, gap, spread = left[open_], gap[open_], spread[open_]
+        if not len(left):
+            break
+        with np.errstate(over="ignore", divide="ignore"):
+            step = gap / spread
+            newton = tilt[left] + step
+            converges = 2 * np.abs(step) < np.abs(last[left])
+        converges &= (low[left] < newton) & (newton < high[left])
+        step = np.where(converges, step, low[left] / 2 + high[left] / 2 - tilt[left])
+        last[left], tilt[left] = step, tilt[left] + step
+    return tilt.reshape(shape)
 
 
 def _bounds(samples: Samples, others: int) -> Bounds:
@@ -103,16 +167,7 @@ def _bounds(samples: Samples, others: int) -> Bounds:
     log_coefficients = np.logaddexp.reduceat(exponent, samples.first, axis=1)
     sums = samples.set_sum[samples.first].astype(float)
 
-    tilt = np.zeros((len(ABSCISSAE), len(samples.spurious)))
-    for _ in range(16):
-        tilted = log_coefficients + tilt[:, None, :] * sums[:, None]
-        weight = np.exp(tilted - tilted.max(axis=1, keepdims=True))
-        weight /= weight.sum(axis=1, keepdims=True)
-        mean = np.einsum("s,ast->at", sums, weight)
-        variance = np.einsum("s,ast->at", sums**2, weight) - mean**2
-        step = (samples.spurious / others - mean) / np.maximum(variance, 1e-3)
-        tilt = np.clip(tilt + np.clip(step, -1.0, 1.0), -30.0, 30.0)
-
+    tilt = _saddle_points(log_coefficients, sums, samples.spurious / others, others)
     log_power = others * log_sum(log_coefficients + tilt[:, None, :] * sums[:, None], axis=1)
     log_mass = log_power - tilt * samples.spurious - theta[:, 0] * samples.signal.F
 
@@ -124,12 +179,11 @@ def _bounds(samples: Samples, others: int) -> Bounds:
     for row, name in enumerate(NAMES):
         of_sets = np.einsum("akt,kt->at", law, np.abs(getattr(samples.terms, name)))
         size[row] = np.abs(getattr(samples.signal, name)) + others * of_sets
-    F_range = size[0].copy()
     # The loss has no factor G; log(1+e^{−y}) ≤ e^{−θy}/θ for 0 < θ ≤ 1, and ≤ 1 + |y|.
+    of_F = size[0, ZERO].copy()
     size[0] = 1 / np.where(ABSCISSAE == 0, 1, np.abs(ABSCISSAE))[:, None]
-    size[0, ZERO] += F_range[ZERO]
-    spread = np.sqrt(others * np.maximum(variance, 0.0))
-    return Bounds(log_coefficients, tilt, log_mass, spread, size, F_range)
+    size[0, ZERO] += of_F
+    return Bounds(log_coefficients, tilt, log_mass, size)
 
 
 @dataclass(frozen=True)
@@ -147,25 +201,30 @@ class LinePlan:
 
 def window_size(
     log_coefficients: np.ndarray,
-    tilt: float,
-    spurious: int,
+    tilt: Any,
+    spurious: Any,
     sums: np.ndarray,
     others: int,
     digits: float,
-) -> tuple[int, float, float]:
+) -> tuple[Any, Any, Any]:
     """Points on the circle such that what aliases onto the coefficient is below e^{−digits}.
 
     Also returns the shifts of the tilt, negative and positive, whose Chernoff bounds say so.
+    ``log_coefficients`` has shape (sums, …), and ``tilt`` and ``spurious`` the rest of it.
     """
     full = 2 * others * int(max(sums.max(), -sums.min())) + 1
     shift = np.geomspace(0.02, 20.0, 24)
-    tilts = tilt + np.concatenate([-shift, shift, [0.0]])
-    log_power = others * log_sum(log_coefficients[:, None] + sums[:, None] * tilts, axis=0)
-    rise = (log_power[:-1] - log_power[-1]).reshape(2, -1) + np.outer([1, -1], shift * spurious)
-    needed = (rise + digits) / shift
-    left, right = needed.argmin(axis=1)
-    window = int(np.ceil(max(needed[0, left], needed[1, right], 1.0))) + 1
-    return min(full, window), -float(shift[left]), float(shift[right])
+    tilts = np.asarray(tilt)[..., None] + np.concatenate([-shift, shift, [0.0]])
+    exponent = np.expand_dims(log_coefficients, -1) + np.multiply.outer(sums, tilts)
+    log_power = others * log_sum(exponent, axis=0)
+    left, right = log_power[..., :24], log_power[..., 24:48]
+    back = np.multiply.outer(spurious, shift)
+    need_left = (left - log_power[..., 48:] + back + digits) / shift
+    need_right = (right - log_power[..., 48:] - back + digits) / shift
+    needed = np.maximum(need_left.min(axis=-1), need_right.min(axis=-1))
+    window = np.ceil(np.maximum(needed, 1.0)).astype(int) + 1
+    left, right = need_left.argmin(axis=-1), need_right.argmin(axis=-1)
+    return np.minimum(full, window), -shift[left], shift[right]
 
 
 def _line_plan(here: np.ndarray, c: int, digits: float, refinement: int) -> LinePlan:
@@ -241,11 +300,6 @@ def quadrature_plan(
         If F overflows float64.
     """
     samples = _samples(setting, state)
-    parts = (samples.terms, samples.signal)
-    if not all(np.isfinite(getattr(part, name)).all() for part in parts for name in NAMES):
-        raise ArithmeticError(
-            f"F overflows float64 at alpha = {float(state.alpha):.3g}: reduce alpha"
-        )
     bounds = _bounds(samples, setting.L - 1)
     least = bounds.log_mass[ZERO : ONE + 1].argmin(axis=0) + ZERO
     every = np.arange(len(least))

@@ -7,9 +7,11 @@ pre-activation
 
     O = αD[Λδ + Γ(s − δ) + Ξ(T − s)],        F = Σ_patches σ(O),   σ(x) = x^p + νx,
 
-so F and ∂F are sums over sets of a function of the set's *type* (n₊, n₋) and of T.  The formulas
-below are the only ones in the project: the book prints them, and the numeric functions are
-generated from them.  In: a setting, a state, types.  Out: F and its derivatives, set by set.
+so F and ∂F are sums over sets of a function of the set's *type* (n₊, n₋) and of T.
+:func:`set_output` and :func:`set_derivatives` define these functions in symbols, and the book
+prints them.  :func:`set_terms` evaluates a form of the same sums from which everything that
+cancels identically has been taken out (:func:`stable_terms`): proved equal to the definition by
+tests and by the ledger.  In: a setting, a state, types.  Out: F and its derivatives, set by set.
 """
 
 from __future__ import annotations
@@ -17,13 +19,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
+from numbers import Rational
 from typing import TYPE_CHECKING, Any
 
+import flint
 import numpy as np
 import sympy as sp
 
 from theory.model import polynomial_activation
+from theory.rounding import UNIT, Rounded, least_error, rounded
 from theory.setting import Coefficients, Setting
 
 if TYPE_CHECKING:
@@ -31,21 +37,27 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AttentionLevels",
+    "NAMES",
     "SYMBOLS",
     "SetTerms",
     "activation",
     "activation_slope",
     "attention_levels",
     "coefficients_of",
+    "float_terms",
     "pair_counts",
     "pre_activation",
-    "relative_rounding",
     "set_derivatives",
     "set_output",
     "set_terms",
+    "stable_terms",
     "symbolic_levels",
     "weights_of",
 ]
+
+
+# The fields of SetTerms, in order.
+NAMES = ("F", "alpha", "gamma", "rho")
 
 
 class _Symbols:
@@ -92,16 +104,6 @@ def pre_activation(delta: Any) -> sp.Expr:
     # Own patch, rest of the own set, other sets: levels of different size never cancel here.
     seen = s.Lambda * delta + s.Gamma * (set_sum - delta) + s.Xi * (s.T - set_sum)
     return s.alpha * s.D * seen
-
-
-def relative_rounding(setting: Setting, state: Coefficients) -> float:
-    """Relative rounding in float64 of what :func:`set_terms` adds up at a state.
-
-    An exponential e^{x/τ} is off by |x/τ| roundings, and the p-th power multiplies that by p.
-    """
-    logits = [float(x) for x in (setting.sigma_A, state.gamma, state.rho)]
-    spread = (max(logits) - min(logits)) / float(setting.temperature)
-    return float(np.finfo(float).eps) * (8 + setting.p * (4 + spread))
 
 
 def _over_patches(term: Any) -> sp.Expr:
@@ -180,31 +182,6 @@ def pair_counts() -> dict[sp.Symbol, sp.Expr]:
 
 
 @lru_cache(maxsize=1)
-def _generated_terms() -> Any:
-    """Numeric code for F and its derivatives, generated from the expressions above."""
-    s = SYMBOLS
-    arguments = (
-        *(s.alpha, s.Lambda, s.Gamma, s.Xi),
-        *(s.n_plus, s.n_minus, s.T),
-        *(s.L, s.C, s.p, s.nu),
-    )
-    # Only + − * and powers appear, so the code serves float arrays, Fractions and balls alike.
-    # Derivatives in logits have one factor 1/τ, left to the caller: 1/τ rounds, x/τ need not.
-    expressions = [set_output(), *(e.subs(s.tau, 1) for e in set_derivatives().values())]
-    power = sp.Function("power")
-    expressions = [e.replace(sp.Pow, power) for e in expressions]
-    return sp.lambdify(arguments, expressions, [{"power": _power}, "math"], cse=True)
-
-
-def _power(base: Any, exponent: int) -> Any:
-    """A product: flint's x**k is nan for a ball around 0, and numpy's is slow."""
-    result = 1
-    for _ in range(exponent):
-        result = result * base
-    return result
-
-
-@lru_cache(maxsize=1)
 def _generated_pair_counts() -> Any:
     s = SYMBOLS
     return sp.lambdify((s.L, s.C), list(pair_counts().values()), "math")
@@ -223,11 +200,51 @@ def _generated_levels() -> Any:
 
 @dataclass(frozen=True)
 class AttentionLevels:
-    """The three values in a row of softmax(A/τ): own patch, own set, other sets."""
+    """The three values in a row of softmax(A/τ): own patch, own set, other sets.
+
+    ``own`` = Λ − Γ and ``inside`` = Γ − Ξ are what a patch weighs beyond its set, and its set
+    beyond the others.  In floats they have digits that the difference of two levels has lost.
+    """
 
     Lambda: Any
     Gamma: Any
     Xi: Any
+    own: Any = None
+    inside: Any = None
+
+    def __post_init__(self) -> None:
+        if self.own is None:
+            object.__setattr__(self, "own", self.Lambda - self.Gamma)
+        if self.inside is None:
+            object.__setattr__(self, "inside", self.Gamma - self.Xi)
+
+
+def _exact(value: Any) -> flint.fmpq:
+    number = Fraction(value if isinstance(value, Rational) else float(value))
+    return flint.fmpq(number.numerator, number.denominator)
+
+
+def _nearest(ball: flint.arb) -> float:
+    """The float next to a narrow ball; 0 for 0 only."""
+    return float(ball.mid()) or (0.0 if ball == 0 else math.copysign(math.ulp(0.0), ball.sgn()))
+
+
+def _float_levels(setting: Setting, logits: list[Any]) -> AttentionLevels:
+    """Levels and their differences, each rounded once: the exponentials are taken in balls."""
+    sigma_A, gamma, rho = (_exact(x) / _exact(setting.temperature) for x in logits)
+
+    def above(high: flint.fmpq, low: flint.fmpq) -> flint.arb:
+        """(e^high − e^low) / e^max(high, low)."""
+        gap = high - low
+        return -flint.arb(-gap).expm1() if gap > 0 else flint.arb(gap).expm1()
+
+    with flint.ctx.workprec(128):
+        top = max(sigma_A, gamma, rho)
+        weights = [flint.arb(x - top).exp() for x in (sigma_A, gamma, rho)]
+        Lambda, Gamma, Xi = _generated_levels()(*weights, setting.L, setting.C)
+        own = above(sigma_A, gamma) * (Lambda if sigma_A > gamma else Gamma)
+        inside = above(gamma, rho) * (Gamma if gamma > rho else Xi)
+        return AttentionLevels(*map(_nearest, (Lambda, Gamma, Xi, own, inside)))
 
 
 def attention_levels(
@@ -245,7 +262,7 @@ def attention_levels(
     state : Coefficients
     number, exp : callable
         The arithmetic: how a parameter becomes a number, and the exponential of such numbers.
-        float64 unless told.
+        Unless told, float64: the levels of the exact parameters, rounded once.
 
     Examples
     --------
@@ -256,7 +273,10 @@ def attention_levels(
     # With C = 1 no pair holds γ and F is the same for all its values: ρ is the one that never
     # sets the scale of a row in which it does not occur.
     gamma = state.gamma if setting.C > 1 else state.rho
-    logits = [number(x) for x in (setting.sigma_A, gamma, state.rho)]
+    logits = [setting.sigma_A, gamma, state.rho]
+    if number is float:
+        return _float_levels(setting, logits)
+    logits = [number(x) for x in logits]
     # A row shift leaves softmax as it is and keeps every exponential at most 1.
     shift = number(max(float(x) for x in logits))
     weights = [exp((x - shift) / number(setting.temperature)) for x in logits]
@@ -277,6 +297,162 @@ class SetTerms:
     rho: Any
 
 
+def _power(base: Any, exponent: int) -> Any:
+    """A product: flint's x**k is nan for a ball around 0, and numpy's is slow."""
+    result = 1
+    while exponent:
+        if exponent & 1:
+            result = result * base
+        exponent >>= 1
+        if exponent:
+            base = base * base
+    return result
+
+
+def stable_terms(
+    setting: Setting,
+    alpha: Any,
+    levels: AttentionLevels,
+    n_plus: Any,
+    n_minus: Any,
+    total: Any,
+    nu: Any,
+    *,
+    crowded: bool = False,
+    choose: Callable[..., Any] = least_error,
+) -> list[Any]:
+    """F, ∂F/∂α, τ∂F/∂γ, τ∂F/∂ρ of one set, without what vanishes in the sum over the L sets.
+
+    With A = Λ − Γ, H = Γ − Ξ, a set of sum s and B = Hs + ΞT, a patch has O_δ = αD(Aδ + B).  Since
+    rows of S sum to 1,
+
+    * the linear part of F is ναD·T, whatever γ and ρ: every set takes its share ναCT, and ν drops
+      out of ∂F/∂γ and ∂F/∂ρ;
+    * what remains of them is Σ_δ n_δ w_δ O_δ^{p−1}, with w_δ a sum of levels times integers
+      i − jδ.  The even power is O_0^{p−1} + δ·odd + δ²·even, where ``odd`` and ``even`` are sums
+      of terms of one sign: what cancels among the patches of a set now cancels between integers;
+    * O_0^{p−1} is multiplied by CT − Ds, which the sets sum to 0, so its value at B = ΞT is taken
+      off, which leaves a product with H.  In a ``crowded`` law, where sets without a 0 are common,
+      ``even`` is almost multiplied by CT − Ds as well, and loses its value at ΞT too.
+
+    Parameters
+    ----------
+    setting : Setting
+        Only L, C and p are read.
+    alpha, levels, n_plus, n_minus, total
+        As in :func:`set_terms`, of any ring: polynomials and :class:`Rounded` included.
+    nu : number
+    crowded : bool
+        Which of two forms, which have the same sum over the sets.
+    choose : callable
+        Picks one of several expressions of one number.
+    """
+    L, C, p = setting.L, setting.C, setting.p
+    D, s, m, T = L * C, n_plus - n_minus, n_plus + n_minus, total
+    far, lean = T - s, C * T - D * s
+    counts = {1: n_plus, -1: n_minus, 0: C - m}
+
+    rise, base = levels.inside * s, levels.Xi * T
+    seen = {
+        x: choose(
+            levels.own * x + (rise + base),
+            levels.Lambda * x + levels.Gamma * (s - x) + levels.Xi * far,
+        )
+        for x in counts
+    }
+    scale = alpha * D
+    powers = {x: _power(scale * O, p - 1) for x, O in seen.items()}
+    a, b, b0, h = (scale * x for x in (levels.own, seen[0], base, rise))
+    u, v, v0 = a * a, b * b, b0 * b0
+
+    odd = even = mean = change = 0 * v
+    reference, u_power, v0_power = int(crowded), 1, 1
+    for j in range(1, (p + 1) // 2):
+        # By Horner's rule, N = (p−1)/2: Σ_j binom(2N, 2j−1) u^{j−1} v^{N−j}, the same with 2j,
+        # and, in crowded laws over all j, else for j = N, binom(2N, 2j) u^{N−j} times v₀^j or
+        # (v^j − v₀^j)/(v − v₀).
+        binomial = _binomial(p - 1, 2 * j, alpha)
+        odd = odd * v + _binomial(p - 1, 2 * j - 1, alpha) * u_power
+        even = even * v + binomial * u_power
+        mean, v0_power = mean * v + v0_power, v0_power * v0
+        change, reference, u_power = change * u, reference * u, u_power * u
+        if crowded or 2 * j == p - 1:
+            change, reference = change + binomial * mean, reference + binomial * v0_power
+    odd, even, change = a * b * odd, u * even, h * (h + 2 * b0) * change
+
+    def weighted(*forms: list[tuple[Any, Any, Any]]) -> Any:
+        """Σ_δ n_δ w_δ O_δ^{p−1} less its reference; forms of w_δ as Σ level·(i − jδ)."""
+
+        def coefficient(of: Callable[[Any, Any], Any]) -> Any:
+            return choose(*(sum(level * of(i, j) for level, i, j in form) for form in forms))
+
+        at_zero = coefficient(lambda i, j: C * i - s * j)  # a multiple of CT − Ds
+        split = at_zero * change + coefficient(lambda i, j: s * i - m * j) * odd
+        split = split + even * coefficient(
+            lambda i, j: (m - C) * i if crowded else m * i - s * j,
+        )
+        each = (
+            count * coefficient(lambda i, j, x=x: i - x * j) * powers[x]
+            for x, count in counts.items()
+        )
+        return choose(split, sum(each) + -1 * at_zero * reference)
+
+    A, Lambda, Gamma, Xi, rest = levels.own, levels.Lambda, levels.Gamma, levels.Xi, D - C
+    in_gamma = weighted([(Lambda, s, C), (Xi, rest * s - (C - 1) * far, rest)])
+    in_rho = weighted(
+        [(A, far, rest), (Gamma, lean, 0)],
+        [(Lambda, far, rest), (Gamma, (C - 1) * far - rest * s, -rest)],
+    )
+    summed = sum(count * powers[x] * seen[x] for x, count in counts.items())
+    linear = nu * (C * T)
+    return [
+        scale * summed + alpha * linear,
+        p * D * summed + linear,
+        p * scale * Gamma * in_gamma,
+        p * scale * Xi * in_rho,
+    ]
+
+
+def _binomial(n: int, k: int, like: Any) -> Any:
+    """A binomial coefficient in the arithmetic of ``like``."""
+    try:
+        return rounded(math.comb(n, k)) if isinstance(like, Rounded) else math.comb(n, k)
+    except OverflowError:
+        raise ArithmeticError(f"p = {n + 1} is too large for float64: reduce p") from None
+
+
+def _terms(setting: Setting, values: list[Any], tau: Any) -> SetTerms:
+    F, alpha, gamma, rho = values
+    inside, across = _generated_pair_counts()(setting.L, setting.C)
+    # With C = 1 no pair lies inside a set: γ moves nothing and its gradient is zero.
+    return SetTerms(F, alpha, gamma / (inside * tau) if inside else 0 * gamma, rho / (across * tau))
+
+
+def _float_terms(
+    setting: Setting, alpha: float, levels: AttentionLevels, *kinds: Any
+) -> tuple[SetTerms, SetTerms]:
+    """Values and absolute errors."""
+    parts = (levels.Lambda, levels.Gamma, levels.Xi, levels.own, levels.inside)
+    # As numpy's float64, which overflows to infinity where a Python float would raise.
+    values = stable_terms(
+        *(setting, rounded(alpha), AttentionLevels(*map(rounded, parts))),
+        *(np.asarray(x, float) for x in kinds),
+        rounded(setting.nu),
+        crowded=_is_crowded(setting),
+    )
+    terms = _terms(setting, values, rounded(setting.temperature))
+    found = [getattr(terms, name) for name in NAMES]
+    shape = np.broadcast_shapes(*(np.shape(x) for x in kinds))
+    value, error = ([np.broadcast_to(part, shape) for part in parts] for parts in zip(
+        # Twice the error to first order: what is left out is smaller by p roundings.
+        *((x.value, 2 * UNIT * x.error) for x in found), strict=True))
+    return SetTerms(*value), SetTerms(*error)
+
+
+def _is_crowded(setting: Setting) -> bool:
+    return 2 * setting.q > 1
+
+
 def set_terms(
     setting: Setting,
     alpha: Any,
@@ -289,12 +465,16 @@ def set_terms(
 ) -> SetTerms:
     """F and its derivatives for sets of type (n₊, n₋) in samples of label +1 and total T.
 
+    Only sums over the L sets of a sample have a meaning: what adds up to 0 over the sets, whatever
+    their types, is left out of each (:func:`stable_terms`).
+
     Parameters
     ----------
     setting : Setting
     alpha : float, Fraction or flint.arb
         Value coefficient; the arithmetic of the result follows it and ``levels``.
     levels : AttentionLevels
+        They fill a row: Λ + (C−1)Γ + (D−C)Ξ = 1.
     n_plus, n_minus, total : array_like of int
         Types of the sets and totals T of the samples; they broadcast.
     number : callable
@@ -303,6 +483,11 @@ def set_terms(
     Returns
     -------
     SetTerms
+
+    Raises
+    ------
+    ArithmeticError
+        If p is so large that a binomial coefficient overflows float64.
 
     Examples
     --------
@@ -314,24 +499,40 @@ def set_terms(
     >>> set_terms(setting, Fraction(1), uniform, 2, 0, 2).F
     Fraction(16, 1)
     """
-    F, alpha_total, gamma_total, rho_total = _generated_terms()(
-        alpha,
-        levels.Lambda,
-        levels.Gamma,
-        levels.Xi,
-        n_plus,
-        n_minus,
-        total,
-        setting.L,
-        setting.C,
-        setting.p,
-        number(setting.nu),
+    if isinstance(alpha, float):
+        return _float_terms(setting, alpha, levels, n_plus, n_minus, total)[0]
+    values = stable_terms(
+        *(setting, alpha, levels, n_plus, n_minus, total, number(setting.nu)),
+        crowded=_is_crowded(setting),
     )
-    inside, across = _generated_pair_counts()(setting.L, setting.C)
-    tau = number(setting.temperature)
-    # With C = 1 no pair lies inside a set: γ moves nothing and its gradient is zero.
-    gamma_pair = gamma_total / (inside * tau) if inside else 0 * gamma_total
-    return SetTerms(F, alpha_total, gamma_pair, rho_total / (across * tau))
+    return _terms(setting, values, number(setting.temperature))
+
+
+def float_terms(
+    setting: Setting, state: Coefficients, n_plus: Any, n_minus: Any, total: Any
+) -> tuple[SetTerms, SetTerms]:
+    """:func:`set_terms` in float64 at a state, and bounds on the absolute errors.
+
+    Raises
+    ------
+    ArithmeticError
+        If F overflows float64.
+
+    Examples
+    --------
+    >>> setting = Setting(L=3, C=2, q=0.5, p=3, nu=0.0, sigma_A=1.0)
+    >>> terms, errors = float_terms(setting, Coefficients(0.3, 0.0, 0.0), 2, 0, 2)
+    >>> bool(0 < errors.F < 1e-14 * terms.F)
+    True
+    """
+    alpha, levels = float(state.alpha), attention_levels(setting, state)
+    with np.errstate(over="ignore", invalid="ignore"):
+        terms, errors = _float_terms(setting, alpha, levels, n_plus, n_minus, total)
+    if not all(np.isfinite(getattr(errors, name)).all() for name in NAMES):
+        raise ArithmeticError(
+            f"F overflows float64 at alpha = {alpha:.3g}, p = {setting.p}: reduce alpha"
+        )
+    return terms, errors
 
 
 def weights_of(

@@ -8,22 +8,37 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import product
 
 import sympy as sp
-from flint import acb, arb, ctx
+from flint import acb, arb, ctx, fmpq_mpoly_ctx
+from hypothesis import strategies as st
 
 from theory.certified import ball
 from theory.distribution import set_types
-from theory.enumeration import configuration_count, configurations
+from theory.enumeration import (
+    configuration_count,
+    configurations,
+    expectation_by_enumeration,
+)
+from theory.expectation import Expectation
 from theory.model import enumerate_samples
 from theory.partition import Partition
-from theory.setting import Setting
-from theory.statements.statement import Statement, certified, symbolic
+from theory.quadrature import expectation_by_quadrature
+from theory.reduction import (
+    SYMBOLS,
+    AttentionLevels,
+    set_derivatives,
+    set_output,
+    stable_terms,
+)
+from theory.setting import Coefficients, Setting
+from theory.statements.statement import Statement, certified, property_, require, symbolic
+from theory.statements.truth import truth
 
-__all__ = ["STATEMENTS"]
+__all__ = ["ADVERSARIAL", "STATEMENTS", "adversarial_problem", "excess"]
 
 Claims = Iterator[tuple[str, object, object]]
 Margins = Iterator[tuple[str, arb | Fraction]]
@@ -57,6 +72,97 @@ def multisets_by_enumeration() -> Claims:
         yield f"of the code at {L, C, q}", configuration_count(setting), len(by_image)
         if 0 < setting.q < 1:
             yield f"K at {L, C, q}", K, math.comb(C + 2, 2)
+
+
+@symbolic("all α, Γ, Ξ, ν, types and T at five (L, C), p = 3, 5, both forms and all their variants")
+def shares_by_polynomials() -> Claims:
+    names = ["alpha", "Gamma", "Xi", "nu", "plus", "minus", "T"]
+    alpha, Gamma, Xi, nu, plus, minus, T = fmpq_mpoly_ctx.get(names, "lex").gens()
+    s = SYMBOLS
+    formulas = [set_output(), *set_derivatives().values()]
+    arguments = [s.alpha, s.Lambda, s.Gamma, s.Xi, s.nu, s.n_plus, s.n_minus, s.T]
+    for (L, C), p in product(((2, 1), (2, 2), (4, 1), (3, 2), (2, 4)), (3, 5)):
+        # Rows of the attention matrix sum to 1.
+        levels = AttentionLevels(1 - (C - 1) * Gamma - (L * C - C) * Xi, Gamma, Xi)
+        setting = Setting(L=L, C=C, q=0, p=p, nu=0, sigma_A=0)
+        size = {s.L: L, s.C: C, s.p: p, s.tau: 1}
+        code = sp.lambdify(arguments, [e.subs(size) for e in formulas], "math")
+
+        def gaps(plus: object, minus: object, **form: object) -> list:
+            definition = code(alpha, levels.Lambda, Gamma, Xi, nu, plus, minus, T)
+            terms = stable_terms(setting, alpha, levels, plus, minus, T, nu, **form)
+            return [x - y for x, y in zip(terms, definition, strict=True)]
+
+        for crowded, variant in product((False, True), (0, -1)):
+            form = {"crowded": crowded, "choose": lambda *forms, k=variant: forms[k]}
+            found = zip(gaps(plus, minus, **form), gaps(0, 0, **form), strict=True)
+            for name, (gap, at_none) in zip(("F", "α", "γ", "ρ"), found, strict=True):
+                # A multiple of CT − Ds that depends on T alone: the L sets add it up to 0.
+                where = f"{name} at {L, C}, p = {p}, {'full' if crowded else 'sparse'}"
+                yield where, C * T * gap, (C * T - L * C * (plus - minus)) * at_none
+
+
+ADVERSARIAL = {
+    "size": st.sampled_from([(2, 1), (3, 1), (2, 2), (4, 1), (3, 2), (2, 3), (2, 4), (4, 2)]),
+    "p": st.sampled_from([3, 5, 7, 11, 21]),
+    "q": st.sampled_from([0.5, 1e-9, 0.001, 0.999, 1]),
+    "nu": st.sampled_from([0, 0.05, 1, 10]),
+    "tau": st.integers(-30, 30).map(lambda k: math.exp(k / 10)),
+    "sigma_A": st.integers(-40, 80).map(lambda k: k / 2),
+    "alpha": st.integers(-35, 0).map(lambda k: 10 ** (k / 5)),
+    # γ near σ_A, ρ near γ, or anywhere.
+    "gamma": st.tuples(st.booleans(), st.integers(-40, 80).map(lambda k: k / 4)),
+    "rho": st.tuples(st.booleans(), st.integers(-40, 40).map(lambda k: k / 4)),
+}
+
+
+def adversarial_problem(
+    size: tuple[int, int], p: int, q: float, nu: float, tau: float, sigma_A: float,
+    alpha: float, gamma: tuple[bool, float], rho: tuple[bool, float],
+) -> tuple[Setting, Coefficients]:  # fmt: skip
+    """A state that has little mercy with floats, from what ``ADVERSARIAL`` draws."""
+    L, C = size
+    values = [sigma_A]
+    for near, logit in (gamma, rho):
+        values.append(values[-1] * (1 + 1e-9 * round(logit)) if near else logit)
+    setting = Setting(L=L, C=C, q=q, p=p, nu=nu, sigma_A=sigma_A, temperature=tau)
+    return setting, Coefficients(alpha, *values[1:])
+
+
+def excess(result: Expectation, balls: list[arb]) -> float:
+    """The largest true error over the returned error, of loss and gradient."""
+    g, e = result.gradient, result.gradient_error
+    numbers = [(result.loss, result.loss_error)]
+    numbers += [(getattr(g, x), getattr(e, x)) for x in ("alpha", "gamma", "rho")]
+    ratios = []
+    for (value, error), ball_ in zip(numbers, balls, strict=True):
+        gap = float(abs(arb(value) - ball_).abs_lower())
+        ratios.append(gap / error if error > 0 else math.inf if gap > 0 else 0.0)
+    return max(ratios)
+
+
+def _is_honest(method: Callable[..., Expectation], **drawn: object) -> float:
+    setting, state = adversarial_problem(**drawn)  # type: ignore[arg-type]
+    try:
+        result = method(setting, state)
+    except ArithmeticError:
+        return 0.0
+    ratio = excess(result, truth(setting, state, bits=600))
+    require(ratio <= 1, f"the true error is {ratio:.3g} times the returned one")
+    return ratio
+
+
+_SCOPE = "random states with q near 0 and 1, p up to 21, σ_A/τ up to 800, α from 1e-7 to 1"
+
+
+@property_(_SCOPE, examples=150, **ADVERSARIAL)
+def enumeration_is_honest(**drawn: object) -> float:
+    return _is_honest(expectation_by_enumeration, **drawn)
+
+
+@property_(_SCOPE, examples=150, **ADVERSARIAL)
+def quadrature_is_honest(**drawn: object) -> float:
+    return _is_honest(expectation_by_quadrature, **drawn)
 
 
 def _sig(x: arb) -> arb:
@@ -401,6 +507,16 @@ STATEMENTS = (
         title="The sum over sets",
         text=r"$F=f_{\mathrm s}(T)+\sum_lf(t_l,T)$, with $T=C+\sum_l\varsigma(t_l)$.",
         depends=("def-type", "prop-reduced"),
+    ),
+    Statement(
+        id="prop-shares",
+        kind="proposition",
+        title="Shares without what cancels",
+        text=r"""Sums over sets of $F$ and $\partial F$ do not change if each set takes the share
+            $\nu\alpha CT$ of the linear part, $\nu$ is dropped from $\partial_\gamma F$ and
+            $\partial_\rho F$, and multiples of $CT-Ds_l$ that depend on $T$ alone are taken off.""",
+        depends=("def-sum-over-sets", "lem-shift"),
+        checks=(shares_by_polynomials, enumeration_is_honest, quadrature_is_honest),
     ),
     Statement(
         id="prop-enumeration",
