@@ -149,6 +149,13 @@ def test_hard_attention_error_is_that_of_listed_outcomes(setting: Setting) -> No
     assert hard_attention_error(setting) == listed >= bayes_error(setting)
 
 
+@pytest.mark.parametrize("q", [Fraction(1, 2), 0.5])
+def test_a_law_that_does_not_fit_is_refused_with_the_estimate(q) -> None:
+    setting = Setting(L=3, C=4, q=q, p=21, nu=0, sigma_A=1)
+    with pytest.raises(ArithmeticError, match=r"C = 4, p = 21.* needs .* GiB .*: reduce p, C or"):
+        hard_attention_error(setting)
+
+
 @given(settings(max_D=24, max_C=4))
 def test_float_and_exact_error_agree(setting: Setting) -> None:
     exact = Setting(L=setting.L, C=setting.C, q=Fraction(setting.q), p=setting.p, nu=0, sigma_A=1)

@@ -252,7 +252,7 @@ def test_the_true_error_is_below_the_returned_one(method, **drawn):
 
 @both
 def test_honesty_is_not_bought_by_refusals(method):
-    """Of 100 adversarial states few are refused at 1e-10; the errors are not a million too large."""
+    """Of 100 adversarial states few are refused at 1e-10, and bounds are not idle."""
     rng, accepted, ratios = np.random.default_rng(0), 0, []
     for _ in range(100):
         setting, state = adversarial_problem(
@@ -348,8 +348,8 @@ def test_powers_near_one_keep_their_digits(exponent):
         for value, power in zip(x.tolist(), found.tolist(), strict=True):
             exact = (1 + mpmath.mpc(value)) ** exponent if exponent else mpmath.mpf(1)
             # The last three squarings take the rounding of an (n/8)-th power to at most 1e-120.
-            size = max(abs(exact), 1e-120)
-            assert abs(power - exact) <= 1e-15 * (20 + 6 * exponent * abs(value)) * size
+            allowed = 1e-15 * (20 + 6 * exponent * abs(value)) * abs(exact)
+            assert abs(power - exact) <= allowed + 1e-120
 
 
 @both
@@ -371,10 +371,12 @@ def test_large_powers_are_right_or_refused(method, alpha):
     setting = Setting(L=2, C=2, q=0.5, p=301, nu=0.1, sigma_A=1.0)
     state = Coefficients(alpha, 0.5, -0.1)
     try:
-        result = method(setting, state)
+        result, advice = method(setting, state), ""
     except ArithmeticError as error:
+        result, advice = None, str(error)
+    if result is None:
         assert alpha > 0.2
-        assert "reduce alpha" in str(error)
+        assert "reduce alpha" in advice
     else:
         assert excess(result, truth(setting, state, bits=2000)) <= 1
 

@@ -346,7 +346,7 @@ def test_stable_terms_add_up_to_the_definition(p, crowded, choose, L, C) -> None
     def gaps(plus, minus) -> list:
         definition = code(alpha, levels.Lambda, Gamma, Xi, nu, plus, minus, T)
         terms = stable_terms(
-            setting, alpha, levels, plus, minus, T, nu, crowded=crowded, choose=choose
+            setting, alpha, levels, plus, minus, T, nu=nu, crowded=crowded, choose=choose
         )
         return [x - y for x, y in zip(terms, definition, strict=True)]
 
@@ -360,7 +360,7 @@ def test_another_stable_form_would_be_noticed() -> None:
     setting = Setting(L=3, C=2, q=0, p=3, nu=0, sigma_A=0)
     levels = AttentionLevels(Fraction(1, 2), Fraction(1, 10), Fraction(1, 10))
     one, other = (
-        stable_terms(setting, Fraction(1), levels, 1, 0, 2, 0, crowded=crowded)
+        stable_terms(setting, Fraction(1), levels, 1, 0, 2, nu=0, crowded=crowded)
         for crowded in (False, True)
     )
     assert one[:2] == other[:2]

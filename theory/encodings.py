@@ -40,6 +40,8 @@ __all__ = [
     "value_map",
 ]
 
+_MOST_BYTES = 1 << 32
+
 
 def _sets_of_one_size(partition: Partition) -> tuple[int, int]:
     sizes = {len(members) for members in partition.sets}
@@ -191,12 +193,27 @@ def hard_attention_error(setting: Setting) -> Number:
     model errs when Σ s_m^p ≤ −C^p over the random sets.  Exact for rational q, as a power of an
     integer polynomial; float64 sums of positive products for a float.
 
+    Raises
+    ------
+    ArithmeticError
+        If the law of Σ s_m^p, on −(L−1)C^p, …, (L−1)C^p, would need more than 4 GiB.
+
     Examples
     --------
     >>> print(hard_attention_error(Setting(L=3, C=2, q=Fraction(1, 2), p=3, nu=0, sigma_A=1)))
     21/256
     """
     top, times, law = setting.C**setting.p, setting.L - 1, set_law(setting)
+    bits = 64
+    if isinstance(setting.q, Rational):
+        bits = times * setting.C * (2 * setting.q.denominator).bit_length()
+    # Two polynomials at a time, a power and the next.
+    memory = 2 * (2 * times * top + 1) * (8 + bits // 8)
+    if memory > _MOST_BYTES:
+        raise ArithmeticError(
+            f"C = {setting.C}, p = {setting.p}, L = {setting.L}: the law of the sum of p-th powers "
+            f"needs {memory / 2**30:.3g} GiB (at most {_MOST_BYTES / 2**30:g}): reduce p, C or L"
+        )
     # The value s^p of a set stands at s^p + C^p, so a total of −C^p or less at `last` or before.
     places = [s**setting.p + top for s in law.value.tolist()]
     last = (times - 1) * top

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import chain, combinations
-from typing import Any
 
 import numpy as np
 from scipy.special import expit

@@ -22,6 +22,7 @@ In: a setting and a state.  Out: an :class:`~theory.expectation.Expectation`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,8 @@ class _Nodes:
             unit = np.exp(samples.scale[entry] + self.shift[block] - log_unit)
             # The coefficients are rounded too, more so where they are small.
             coefficient = EPS * (32 + 8 * omega + np.abs(self.shift[block]))
-            moments, rounding = unit * moments, unit * (rounding + coefficient * np.abs(moments[:5]))
+            rounding = unit * (rounding + coefficient * np.abs(moments[:5]))
+            moments = unit * moments
             mass, F, slope = (x[block] for x in (self.of_mass, self.of_F, self.of_slope))
             value[0] += (moments[0] @ mass + moments[1] @ F).real
             value[1:] += (moments[2:] @ slope).real
@@ -178,8 +180,8 @@ def expectation_by_quadrature(
         )
     log_unit = plan.log_size[np.isfinite(plan.log_size)].max(initial=-np.inf)
     nodes, place, where = _nodes(lines)
-    given = {"digits": DIGITS, "refinement": refinement}
-    samples = TiltedSamples(plan, setting.L - 1, index[place], where, **given)
+    given = partial(TiltedSamples, plan, setting.L - 1, digits=DIGITS, refinement=refinement)
+    samples = given(index[place], where)
     value, error = nodes.sums(samples, log_unit)
     # Four discarded pieces at each total, each below e^{−DIGITS} of the largest contribution.
     error += 4 * len(plan.lines) * np.exp(plan.log_size - log_unit - DIGITS)
@@ -188,8 +190,7 @@ def expectation_by_quadrature(
     direct, moved = samples.of_terms(np.arange(len(lines)), log_unit)
     error += np.append(moved[0], direct[1:])
     least = plan.bounds.log_mass[: ONE + 1, index].argmin(axis=0)
-    samples = TiltedSamples(plan, setting.L - 1, index, least, **given)
-    _, moved = samples.of_terms(np.arange(len(lines)), log_unit)
+    _, moved = given(index, least).of_terms(np.arange(len(lines)), log_unit)
     error[1:] += moved[1:]
 
     unit = np.exp(log_unit)

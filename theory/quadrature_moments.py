@@ -85,6 +85,7 @@ class TiltedSamples:
         samples, c, tilt = plan.samples, ABSCISSAE[line], plan.bounds.tilt[line, index]
         self.others, self.first = others, samples.first
         self.sums, self.spurious = samples.set_sum[samples.first], samples.spurious[index]
+        self.kinds = np.diff(samples.first, append=len(samples.set_sum))  # of each sum
         windows, *_ = window_size(
             plan.bounds.log_coefficients[line, :, index].T,
             *(tilt, self.spurious, self.sums, others, digits),
@@ -173,7 +174,7 @@ class TiltedSamples:
         # [z^{R−k}] of the power, for each possible sum k of the remaining set.
         places = (self.spurious[entry, None] - self.sums) % window
         rest = np.take_along_axis(np.fft.fft(power), places, axis=1) / window
-        weight = weight * np.repeat(rest, np.diff(self.first, append=law.shape[1]), axis=1)
+        weight = weight * np.repeat(rest, self.kinds, axis=1)
 
         moments = np.empty((8, len(entry)), dtype=complex)
         moments[0] = mass = weight.sum(axis=1)
@@ -187,7 +188,7 @@ class TiltedSamples:
         mean = np.sqrt(square.mean(axis=1))
         chord = np.sqrt(square @ np.abs(_turn(angle)[1]) ** 2 / window)
         # |x| is at most E|1 − e^{−iωf}| + E|ς| |1 − z|.
-        wide = law @ np.abs(self.sums)[self._group()]
+        wide = law @ np.repeat(np.abs(self.sums), self.kinds)
         apart = omega * np.einsum("mt,mt->m", size[0], law) * mean + wide * chord
         steps = 6 + 2 * math.log2(others)  # roundings per squaring, and squarings
         whole = steps * (others - 1) * self._lift(mean) * apart
@@ -199,12 +200,6 @@ class TiltedSamples:
             row[0] = factor.sum(axis=1)
             row[1:] = size_signal * row[0] + others * np.einsum("gmt,mt->gm", size, factor)
         return moments, EPS * (rounding * whole + shares * mean), mean
-
-    def _group(self) -> np.ndarray:
-        """The sum that each type has, as an index into the sums."""
-        return np.repeat(
-            np.arange(len(self.first)), np.diff(self.first, append=self.law.shape[1])
-        )
 
     def of_terms(self, entry: np.ndarray, log_unit: float) -> tuple[np.ndarray, np.ndarray]:
         """Bounds on E[e^{−cF}|dG|; T] and E[e^{−cF}|dF|e^{|dF|}|G|; T], summed over entries.

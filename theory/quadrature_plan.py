@@ -79,11 +79,9 @@ def _samples(setting: Setting, state: Coefficients) -> Samples:
     kept = law.probability.astype(float) > 0
     spurious = law.value[kept]
     # The signal set is one more type, the last.
-    kinds = (
-        np.append(n[possible], x)[:, None]
-        for n, x in ((types.n_plus, setting.C), (types.n_minus, 0))
-    )
-    terms, errors = float_terms(setting, state, *kinds, spurious + setting.C)
+    n_plus = np.append(types.n_plus[possible], setting.C)[:, None]
+    n_minus = np.append(types.n_minus[possible], 0)[:, None]
+    terms, errors = float_terms(setting, state, n_plus, n_minus, spurious + setting.C)
 
     def parted(terms: SetTerms, rows: Any) -> SetTerms:
         return SetTerms(*(getattr(terms, name)[rows] for name in NAMES))

@@ -221,7 +221,7 @@ class AttentionLevels:
 
 def _exact(value: Any) -> flint.fmpq:
     number = Fraction(value if isinstance(value, Rational) else float(value))
-    return flint.fmpq(number.numerator, number.denominator)
+    return flint.fmpq(int(number.numerator), int(number.denominator))
 
 
 def _nearest(ball: flint.arb) -> float:
@@ -316,8 +316,8 @@ def stable_terms(
     n_plus: Any,
     n_minus: Any,
     total: Any,
-    nu: Any,
     *,
+    nu: Any,
     crowded: bool = False,
     choose: Callable[..., Any] = least_error,
 ) -> list[Any]:
@@ -388,14 +388,14 @@ def stable_terms(
 
         at_zero = coefficient(lambda i, j: C * i - s * j)  # a multiple of CT − Ds
         split = at_zero * change + coefficient(lambda i, j: s * i - m * j) * odd
-        split = split + even * coefficient(
-            lambda i, j: (m - C) * i if crowded else m * i - s * j,
-        )
-        each = (
-            count * coefficient(lambda i, j, x=x: i - x * j) * powers[x]
-            for x, count in counts.items()
-        )
-        return choose(split, sum(each) + -1 * at_zero * reference)
+        split = split + even * coefficient(lambda i, j: (m - C) * i if crowded else m * i - s * j)
+        of_kind = {
+            1: coefficient(lambda i, j: i - j),
+            -1: coefficient(lambda i, j: i + j),
+            0: coefficient(lambda i, j: i),
+        }
+        each = sum(count * of_kind[x] * powers[x] for x, count in counts.items())
+        return choose(split, each + -1 * at_zero * reference)
 
     A, Lambda, Gamma, Xi, rest = levels.own, levels.Lambda, levels.Gamma, levels.Xi, D - C
     in_gamma = weighted([(Lambda, s, C), (Xi, rest * s - (C - 1) * far, rest)])
@@ -429,24 +429,27 @@ def _terms(setting: Setting, values: list[Any], tau: Any) -> SetTerms:
 
 
 def _float_terms(
-    setting: Setting, alpha: float, levels: AttentionLevels, *kinds: Any
+    setting: Setting, alpha: float, levels: AttentionLevels, n_plus: Any, n_minus: Any, total: Any
 ) -> tuple[SetTerms, SetTerms]:
     """Values and absolute errors."""
     parts = (levels.Lambda, levels.Gamma, levels.Xi, levels.own, levels.inside)
     # As numpy's float64, which overflows to infinity where a Python float would raise.
+    kinds = [np.asarray(x, float) for x in (n_plus, n_minus, total)]
     values = stable_terms(
-        *(setting, rounded(alpha), AttentionLevels(*map(rounded, parts))),
-        *(np.asarray(x, float) for x in kinds),
-        rounded(setting.nu),
+        setting,
+        rounded(alpha),
+        AttentionLevels(*map(rounded, parts)),
+        *kinds,
+        nu=rounded(setting.nu),
         crowded=_is_crowded(setting),
     )
     terms = _terms(setting, values, rounded(setting.temperature))
-    found = [getattr(terms, name) for name in NAMES]
-    shape = np.broadcast_shapes(*(np.shape(x) for x in kinds))
-    value, error = ([np.broadcast_to(part, shape) for part in parts] for parts in zip(
-        # Twice the error to first order: what is left out is smaller by p roundings.
-        *((x.value, 2 * UNIT * x.error) for x in found), strict=True))
-    return SetTerms(*value), SetTerms(*error)
+    found, shape = [getattr(terms, name) for name in NAMES], np.broadcast(*kinds).shape
+    return (
+        SetTerms(*(np.broadcast_to(x.value, shape) for x in found)),
+        # Twice the error to first order: what that leaves out is smaller by p roundings.
+        SetTerms(*(np.broadcast_to(2 * UNIT * x.error, shape) for x in found)),
+    )
 
 
 def _is_crowded(setting: Setting) -> bool:
@@ -501,10 +504,8 @@ def set_terms(
     """
     if isinstance(alpha, float):
         return _float_terms(setting, alpha, levels, n_plus, n_minus, total)[0]
-    values = stable_terms(
-        *(setting, alpha, levels, n_plus, n_minus, total, number(setting.nu)),
-        crowded=_is_crowded(setting),
-    )
+    nu, crowded = number(setting.nu), _is_crowded(setting)
+    values = stable_terms(setting, alpha, levels, n_plus, n_minus, total, nu=nu, crowded=crowded)
     return _terms(setting, values, number(setting.temperature))
 
 
