@@ -15,7 +15,7 @@ help:
 	@echo "make bench       time the exact gradient and positional attention against the usual"
 	@echo "make ledger      every statement with its checks, run now"
 	@echo "make figure      draw the figure of the README"
-	@echo "make lint        ruff and mypy"
+	@echo "make lint        ruff, mypy and import-linter"
 	@echo "make clean       remove built files (make distclean: the environment too)"
 
 $(READY): pyproject.toml constraints.txt
@@ -50,6 +50,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 clean:
 	rm -rf book/_build build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from theory import Coefficients, Setting
-from theory.certified import certified_expectation
-from theory.population import expectation
+from theory.expectation.certified import certified_expectation
+from theory.expectation.population import evaluate
 
 CASES = {
     "(49, 4, 0.1)": (
@@ -74,10 +74,10 @@ def main() -> None:
     for column in ("setting", "method", "time (s)", "error / scale", "time for the exact error"):
         table.add_column(column)
     for name, (setting, state) in CASES.items():
-        result = expectation(setting, state)
+        result = evaluate(setting, state)
         scale = np.array([result.scale.alpha, result.scale.gamma, result.scale.rho])
         exact = np.array([result.gradient.alpha, result.gradient.gamma, result.gradient.rho])
-        took = seconds(lambda: expectation(setting, state), 7)  # noqa: B023 - called at once
+        took = seconds(lambda: evaluate(setting, state), 7)  # noqa: B023 - called at once
         table.add_row(name, "quadrature", f"{took:.3f}", f"{result.relative_error:.1e}", "the same")
 
         certified_took = seconds(

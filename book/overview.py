@@ -19,10 +19,10 @@ import numpy as np
 from figures import COLORS
 
 from numerics.records import load_record
-from theory.dynamics import gradient_descent
-from theory.partition import Partition
-from theory.reduction import weights_of
+from theory.data.partition import Partition
+from theory.dynamics.descent import gradient_descent
 from theory.setting import Coefficients, Setting
+from theory.symmetry.reduction import weights_of
 
 TARGET = Path(__file__).with_name("overview.png")
 

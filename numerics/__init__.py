@@ -1,6 +1,6 @@
 """Simulations that know nothing of the theory's formulas: sampled images, trained weights.
 
-    data → attention → models → association → training → engine → experiments → records
+    data → positional → models → measure → engine → training → experiments → records
 
 Settings, partitions and exact paths come from ``theory``; everything else is measured.  The
 experiments run with ``python -m numerics run NAME`` and leave a record with its provenance.

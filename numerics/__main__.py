@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from numerics.command_options import failure, with_options_of
-from numerics.datasets import load_dataset
+from numerics.data.sets import load_dataset
 from numerics.engine import FitConfig, launch
 from numerics.engine.standalone import load_everywhere, train_model
 from numerics.experiment import Experiment, OnDatasets, Options, Seeded
@@ -233,7 +233,7 @@ def run(
 @with_options_of(FitConfig)
 def train(
     model: Annotated[str, typer.Argument(help="A vision transformer of timm's registry.")],
-    dataset: Annotated[str, typer.Option(help="See numerics.datasets.")],
+    dataset: Annotated[str, typer.Option(help="See numerics.data.sets.")],
     out: Annotated[Path, typer.Option(help="Folder of checkpoints, metrics and weights.")],
     config: FitConfig,
     patch: Annotated[int | None, typer.Option(help="Side of a patch in pixels.")] = None,

@@ -100,7 +100,7 @@ class OfSetting:
 
 @dataclass(frozen=True)
 class OnDatasets:
-    """A configuration on one data set of :mod:`numerics.datasets`, or on several.
+    """A configuration on one data set of :mod:`numerics.data.sets`, or on several.
 
     Examples
     --------

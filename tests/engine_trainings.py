@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from numerics import files
-from numerics.datasets import load_dataset
+from numerics.data.sets import load_dataset
 from numerics.engine import FitConfig, dataset_batches, fit
-from numerics.training import History
-from numerics.vision import build_vit, encodings, spatial_structure
+from numerics.measure.history import History
+from numerics.measure.spatial import spatial_structure
+from numerics.models.vit import build_vit, encodings
 
 CONFIG = FitConfig(steps=60, batch=8, lr=3e-3, clip=1.0, checkpoint_every=7, log_every=1, seed=3)
 RECORD_AT = (0, 13, 14, 40, 60)
@@ -72,7 +73,7 @@ def start(directory: Path, **options: object) -> multiprocessing.process.BasePro
     of its own cannot be forked safely, and importing takes seconds.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["numerics.engine", "numerics.vision", "sklearn.datasets"])
+    context.set_forkserver_preload(["numerics.engine", "numerics.models.vit", "sklearn.datasets"])
     process = context.Process(target=train, args=(directory,), kwargs=options, daemon=True)
     process.start()
     return process

@@ -13,7 +13,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from theory.partition import Partition
+from theory.data.partition import Partition
 from theory.setting import Coefficients, Setting
 
 __all__ = [

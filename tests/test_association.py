@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import attention_logits, partitions, permutations
 
-from numerics.association import estimate, orbital_estimates, read_coefficients
-from theory.partition import Partition, grid_shift_generators, orbitals
+from numerics.measure.coefficients import estimate, orbital_estimates, read_coefficients
+from theory.data.partition import Partition
+from theory.symmetry.orbitals import grid_shift_generators, orbitals
 
 values = st.integers(-64, 64).map(lambda k: k / 16)
 w_star = np.array([0.6, 0.8, 0.0])

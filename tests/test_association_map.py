@@ -10,11 +10,11 @@ from flint import arb
 
 from numerics.experiments import association_map
 from numerics.experiments.association_map import Config
-from theory.dynamics import gradient_flow, plateau
-from theory.equal_logits import climb_floor, equal_logits, plateau_at_equal_logits
-from theory.population import expectation
+from theory.dynamics.descent import gradient_flow, plateau
+from theory.dynamics.slow_attention import _settle, slow_attention
+from theory.expectation.equal_logits import climb_floor, equal_logits, plateau_at_equal_logits
+from theory.expectation.population import evaluate
 from theory.setting import Coefficients, Setting
-from theory.slow_attention import _settle, slow_attention
 
 FAILING = Setting(L=5, C=2, q=0.8, p=3, nu=1.0, sigma_A=0.3)
 TINY = Config(
@@ -65,7 +65,7 @@ def test_sets_that_do_not_fill_the_image_are_refused() -> None:
 def test_the_slow_path_rests_on_the_plateau_and_follows_the_flow() -> None:
     path = slow_attention(FAILING, step=0.05, stop=0.5, method="enumeration")
     for k in (0, len(path) // 2, len(path) - 1):
-        found = expectation(FAILING, path.state(k), method="enumeration")
+        found = evaluate(FAILING, path.state(k), method="enumeration")
         assert abs(found.gradient.alpha) < 1e-4 * found.scale.alpha
     flow = gradient_flow(
         FAILING,
@@ -110,7 +110,7 @@ def test_sums_over_counts_agree_with_the_quadrature(L: int, C: int, q: float) ->
     setting = Setting(L=L, C=C, q=q, p=5, nu=0.3, sigma_A=0.7, temperature=1.3)
     for alpha, gamma in ((0.02, 0.0), (0.05, 0.4)):
         found = equal_logits(setting, alpha, gamma)
-        exact = expectation(setting, Coefficients(alpha, gamma, gamma))
+        exact = evaluate(setting, Coefficients(alpha, gamma, gamma))
         assert found.loss == pytest.approx(exact.loss, rel=1e-9)
         assert -found.climb == pytest.approx(exact.gradient.alpha, abs=1e-9 * exact.scale.alpha)
         drive = exact.gradient.rho - exact.gradient.gamma

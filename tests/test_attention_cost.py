@@ -18,13 +18,13 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 from typer.testing import CliRunner
 
-from numerics import cost
 from numerics.__main__ import app
-from numerics.cost import KINDS, Shape, flops, shape_of, traffic
 from numerics.experiment import Options
 from numerics.experiments import attention_cost
-from numerics.meter import RATES, device_rates, peak_memory, seconds
-from numerics.networks import parameter_count
+from numerics.measure import cost
+from numerics.measure.cost import KINDS, Shape, flops, shape_of, traffic
+from numerics.measure.timing import RATES, device_rates, peak_memory, seconds
+from numerics.models.cnn import parameter_count
 from numerics.positional import PositionalVisionTransformer
 
 CPU = torch.device("cpu")
@@ -258,7 +258,7 @@ def test_memory_counts_the_worst_moment_from_the_start_of_the_call(capfd):
 
 def test_rates_are_of_the_work_that_is_said(monkeypatch):
     monkeypatch.setitem(RATES, "cpu", (64, 2**12, 3))
-    monkeypatch.setattr("numerics.meter.seconds", lambda call, device: 0.5)
+    monkeypatch.setattr("numerics.measure.timing.seconds", lambda call, device: 0.5)
     rates = device_rates(CPU, torch.float32)
     assert rates == {"flops_per_second": 4 * 64**3, "bytes_per_second": 4 * 2**12}
     assert seconds(lambda: None, CPU) >= 0

@@ -15,16 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import coefficients, rational_settings
 
-import theory.certified as certified
-import theory.exact_plan as exact_plan
-import theory.reduction as reduction
-from theory.certified import CertifiedExpectation, ball, certified_expectation
-from theory.enumeration import expectation_by_enumeration
-from theory.expectation import Expectation
-from theory.population import population_gradient, population_loss
-from theory.quadrature import expectation_by_quadrature
-from theory.quadrature_plan import QuadraturePlan
+from theory.expectation import certified, exact_plan
+from theory.expectation.certified import CertifiedExpectation, ball, certified_expectation
+from theory.expectation.enumeration import expectation_by_enumeration
+from theory.expectation.plan import QuadraturePlan
+from theory.expectation.population import population_gradient, population_loss
+from theory.expectation.quadrature import expectation_by_quadrature
+from theory.expectation.result import Expectation
 from theory.setting import Coefficients, Setting
+from theory.symmetry import reduction
 
 VIT = Setting(L=49, C=4, q=0.1, p=3, nu=0.05, sigma_A=3.0)
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from flint import arb, ctx
 
-import theory.certified_descent as descent
-from theory.certificates import TABLE, certificate, path_of
-from theory.certified_descent import (
+import theory.dynamics.certified as descent
+from theory.dynamics.certificates import TABLE, certificate, path_of
+from theory.dynamics.certified import (
     Certificate,
     certify_descent,
     check_step,
@@ -20,7 +20,7 @@ from theory.certified_descent import (
     read_certificate,
     write_certificate,
 )
-from theory.dynamics import gradient_descent
+from theory.dynamics.descent import gradient_descent
 from theory.setting import Coefficients, Setting
 
 SETTING = Setting(L=3, C=2, q=Fraction(1, 2), p=3, nu=Fraction(1, 20), sigma_A=2)

@@ -16,11 +16,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import coefficients, small_settings
 
-from numerics.data import StructuredData, random_direction
-from numerics.models import SimplifiedViT, logistic_loss
-from numerics.training import full_batch, train
+from numerics.data.structured import StructuredData, random_direction
+from numerics.models.simplified import SimplifiedViT, logistic_loss
+from numerics.training.descent import full_batch, train
 from theory import Coefficients, Setting, gradient_descent, population_gradient
-from theory.concentration import (
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
+from theory.finite_sample.concentration import (
     association_slack,
     bernstein_radius,
     chi_radius,
@@ -28,17 +30,16 @@ from theory.concentration import (
     gap_bound,
     images_for_association,
 )
-from theory.image_law import GradientLaw, ImageLaw, Moments, gradient_law
-from theory.ledger import passed, run_ledger
-from theory.model import enumerate_samples
-from theory.partition import Partition, association_score
-from theory.perturbation import (
+from theory.finite_sample.image_law import GradientLaw, ImageLaw, Moments, gradient_law
+from theory.finite_sample.perturbation import (
     lipschitz_matrix,
     patch_length,
     path_bound,
     small_start_bound,
     start_distance,
 )
+from theory.ledger import passed, run_ledger
+from theory.model.association import association_score
 from theory.statements import concentration, perturbation
 from theory.statements.statement import Verdict
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from strategies import settings
 
-from numerics.data import StructuredData, random_direction
-from theory.partition import Partition
+from numerics.data.structured import StructuredData, random_direction
+from theory.data.partition import Partition
 from theory.setting import Setting
 
 

@@ -25,7 +25,8 @@ from scipy.io import savemat
 from torch.utils.data import DataLoader
 from torchvision import datasets as tv
 
-from numerics.datasets import NAMES, ImageSet, as_images, as_patches, load_dataset, main
+from numerics.data.__main__ import main
+from numerics.data.sets import NAMES, ImageSet, as_images, as_patches, load_dataset
 
 
 def md5(path: Path) -> str:
@@ -206,7 +207,7 @@ def test_digits():
 
 @pytest.mark.parametrize("name", ["structured", "gaussian-convolution"])
 def test_a_drawn_set_knows_its_law(name, monkeypatch):
-    monkeypatch.setattr("numerics.datasets.DRAWN", {"train": 300, "test": 50})
+    monkeypatch.setattr("numerics.data.sets.DRAWN", {"train": 300, "test": 50})
     splits, again = load_dataset(name), load_dataset(name)
     assert (splits.classes, splits.channels, splits.side) == (2, 1, 24)
     assert (len(splits.train), len(splits.test)) == (300, 50)
@@ -241,7 +242,7 @@ def test_patches_and_images():
 
 
 def test_photos(monkeypatch):
-    monkeypatch.setattr("numerics.datasets.PHOTO_CROPS", {"train": 60, "test": 30})
+    monkeypatch.setattr("numerics.data.sets.PHOTO_CROPS", {"train": 60, "test": 30})
     splits, again = load_dataset("photos"), load_dataset("photos")
     assert (splits.classes, splits.channels, splits.side) == (16, 1, 32)
     assert (len(splits.train), len(splits.test)) == (60, 30)
@@ -250,7 +251,7 @@ def test_photos(monkeypatch):
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "svhn"])
 def test_a_missing_set_names_the_command_that_fetches_it(name, tmp_path):
-    expected = f"python -m numerics.datasets {name} --root {tmp_path} --download"
+    expected = f"python -m numerics.data {name} --root {tmp_path} --download"
     with pytest.raises(FileNotFoundError) as caught:
         load_dataset(name, tmp_path)
     assert expected in str(caught.value)
@@ -262,7 +263,7 @@ def test_the_named_command_fetches(server, tmp_path, monkeypatch, capsys):
     with pytest.raises(FileNotFoundError) as caught:
         load_dataset("svhn", tmp_path / "root")
     command = str(caught.value).splitlines()[-1].split()
-    assert command[:3] == ["python", "-m", "numerics.datasets"]
+    assert command[:3] == ["python", "-m", "numerics.data"]
     main(command[3:])
     assert capsys.readouterr().out.endswith(
         "svhn: 5 images to train, 5 to test, 10 classes, 3 × 32 × 32\n"

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import partitions, permutations, rational_settings, settings
 
-from theory.distribution import (
+from theory.data.law import (
     Law,
     bayes_error,
     f_star,
@@ -26,7 +26,7 @@ from theory.distribution import (
     set_types,
     spurious_law,
 )
-from theory.partition import Partition
+from theory.data.partition import Partition
 from theory.setting import Setting
 
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import coefficients, small_settings
 
-from theory.dynamics import Trajectory, acts, gradient_descent, gradient_flow, plateau
-from theory.population import expectation, population_gradient
+from theory.dynamics.descent import Trajectory, acts, gradient_descent, gradient_flow, plateau
+from theory.expectation.population import evaluate, population_gradient
 from theory.setting import Coefficients, Setting
 
 SETTING = Setting(L=4, C=3, q=0.3, p=3, nu=0.05, sigma_A=2.0)
@@ -103,7 +103,7 @@ def test_loss_falls_along_small_steps(problem):
     # than a part of its scale either.
     pairs_in, pairs_out = setting.D * (setting.C - 1), setting.D * (setting.D - setting.C)
     fall = g.alpha**2 + pairs_in * g.gamma**2 + pairs_out * g.rho**2
-    result = expectation(setting, state)
+    result = evaluate(setting, state)
     eta = 1e-6 * result.loss / fall if fall > 0 else 1.0
     tau = float(setting.temperature)
     scale = {"alpha": abs(state.alpha) or 1 / setting.D**2, "gamma": tau, "rho": tau}

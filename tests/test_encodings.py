@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from strategies import attention_logits, partitions, rational_settings, settings
 
-from numerics.data import StructuredData
-from numerics.models import SimplifiedViT, logistic_loss
-from theory.distribution import bayes_error, f_star_error
-from theory.encodings import (
+from numerics.data.structured import StructuredData
+from numerics.models.simplified import SimplifiedViT, logistic_loss
+from theory.bounds.encodings import (
     derange,
     encodings,
     hard_attention_error,
@@ -24,8 +23,10 @@ from theory.encodings import (
     set_derangement,
     value_map,
 )
-from theory.model import enumerate_samples
-from theory.partition import Partition, association_score, is_associated, top_c, top_c_is_unique
+from theory.data.law import bayes_error, f_star_error
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
+from theory.model.association import association_score, is_associated, top_c, top_c_is_unique
 from theory.setting import Setting
 
 

@@ -24,7 +24,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from numerics import files
-from numerics.datasets import load_dataset
+from numerics.data.sets import load_dataset
 from numerics.engine import (
     CorruptCheckpointError,
     FitConfig,

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from numerics import __main__ as command
-from numerics.datasets import load_dataset
+from numerics.data.sets import load_dataset
 from numerics.engine import FitConfig, fit, launch, list_checkpoints
 from numerics.engine.standalone import build_model, train_model
 from numerics.experiment import OnDatasets, Seeded
@@ -149,7 +149,7 @@ def test_train_again_needs_resume(trained):
         ),
         (
             ["vit_tiny_patch16_224", "--dataset", "cifar100"],
-            "python -m numerics.datasets cifar100 --root nowhere --download",
+            "python -m numerics.data cifar100 --root nowhere --download",
         ),
         ([*MODEL, "--lr", "0"], "lr = 0.0: lr must be a finite number > 0"),
         ([*MODEL, "--device", "nowhere"], "device 'nowhere' is not available"),
@@ -318,7 +318,7 @@ def test_a_missing_data_set_is_an_error_with_the_command(tmp_path, monkeypatch):
     as_experiment(monkeypatch, realistic, light=Config(), **run)
     result = invoke("run", "realistic", "--dataset", "cifar100", "--root", "nowhere")
     assert result.exit_code == 2
-    assert "python -m numerics.datasets cifar100 --root nowhere --download" in words(result)
+    assert "python -m numerics.data cifar100 --root nowhere --download" in words(result)
 
 
 def test_options_that_an_experiment_does_not_take_are_refused(tmp_path):

@@ -10,27 +10,23 @@ import numpy as np
 import pytest
 import torch
 
-from numerics.data import Batch, StructuredData, random_direction
+from numerics.data.structured import Batch, StructuredData, patches_as_pixels, random_direction
 from numerics.experiment import Options
 from numerics.experiments import figure_4, realistic
-from numerics.models import SimplifiedViT, logistic_loss
+from numerics.measure.coefficients import attention_between_patches, read_association
+from numerics.models.simplified import SimplifiedViT, logistic_loss
+from numerics.models.structured_vit import build_structured_vit
 from numerics.positional import PositionalVisionTransformer
 from numerics.records import load_record
-from numerics.structured_vit import (
-    attention_between_patches,
-    build_structured_vit,
-    patches_as_pixels,
-    read_association,
-)
-from numerics.transfer import (
+from numerics.training.new_feature import (
     compare_attentions,
     freeze_attention,
     own_set_attention,
     train_feature,
 )
-from theory.distribution import bayes_error, invariant_error
-from theory.encodings import hard_attention_error
-from theory.partition import Partition
+from theory.bounds.encodings import hard_attention_error
+from theory.data.law import bayes_error, invariant_error
+from theory.data.partition import Partition
 from theory.setting import Setting
 
 SETTING = Setting(L=2, C=2, q=0.4, p=3, nu=0.05, sigma_A=2.0)

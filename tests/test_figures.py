@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from numerics.association import chance_association
-from numerics.datasets import as_patches
+from numerics.data.sets import as_patches
 from numerics.experiments import figure_1b, figure_2, figure_3
-from theory.partition import Partition, association_score
+from numerics.measure.coefficients import chance_association
+from theory.data.partition import Partition
+from theory.model.association import association_score
 
 
 def test_a_localized_partition_is_made_of_squares():

@@ -12,29 +12,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from numerics import datasets
 from numerics.__main__ import app
-from numerics.comparison import (
+from numerics.data import sets
+from numerics.data.permuted import PatchPermutation
+from numerics.data.sets import NAMES, ImageSet, Splits, load_dataset, shrink, some_images
+from numerics.engine import FitConfig, dataset_batches, fit
+from numerics.experiment import Options
+from numerics.experiments import figure_5, figure_6, figure_7
+from numerics.measure.accuracy import dataset_accuracy
+from numerics.measure.spatial import distance_bins, similarity_by_distance, spatial_structure
+from numerics.models.cnn import build_cnn, build_cnn_of_size, parameter_count
+from numerics.models.vit import build_vit, encodings
+from numerics.records import load_record
+from numerics.training.comparison import (
     ATTENTIONS,
     RECIPES,
     accuracies,
     compare,
     compare_over_seeds,
     recipe_for,
-)
-from numerics.datasets import NAMES, ImageSet, Splits, load_dataset, shrink, some_images
-from numerics.engine import FitConfig, dataset_batches, fit
-from numerics.experiment import Options
-from numerics.experiments import figure_5, figure_6, figure_7
-from numerics.networks import build_cnn, build_cnn_of_size, dataset_accuracy, parameter_count
-from numerics.permuted import PatchPermutation
-from numerics.records import load_record
-from numerics.vision import (
-    build_vit,
-    distance_bins,
-    encodings,
-    similarity_by_distance,
-    spatial_structure,
 )
 
 
@@ -384,8 +380,8 @@ def test_figure_5_at_toy_size(tmp_path):
 
 
 def test_figure_6_at_toy_size(monkeypatch):
-    for part in datasets.DRAWN:
-        monkeypatch.setitem(datasets.DRAWN, part, 40)
+    for part in sets.DRAWN:
+        monkeypatch.setitem(sets.DRAWN, part, 40)
     config = figure_6.Config(dataset=("digits", "structured"), steps=2, recorded=2, runs=1)
     found = figure_6.run(config)
     assert set(found["metrics"]) == {
@@ -432,16 +428,16 @@ def test_accuracies_are_of_the_last_measurement_and_differences_within_a_seed():
 def test_what_lies_outside_the_configuration_is_kept_with_the_record(monkeypatch, tmp_path):
     light = replace(FIGURE_6, dataset="structured", steps=1, runs=1)
     monkeypatch.setattr(figure_6, "EXPERIMENT", replace(figure_6.EXPERIMENT, light=light))
-    for part in datasets.DRAWN:
-        monkeypatch.setitem(datasets.DRAWN, part, 40)
+    for part in sets.DRAWN:
+        monkeypatch.setitem(sets.DRAWN, part, 40)
     options = ["run", "figure-6", "--light", "--out", str(tmp_path)]
     assert CliRunner().invoke(app, options).exit_code == 0
     record = load_record("figure-6", tmp_path)
     assert record.fixed["structured"]["recipe"]["width"] == RECIPES["structured"].width
-    monkeypatch.setitem(datasets.DRAWN, "train", 41)
+    monkeypatch.setitem(sets.DRAWN, "train", 41)
     with pytest.raises(ValueError, match="figure-6 is out of date: what it was made with"):
         load_record("figure-6", tmp_path)
-    monkeypatch.setitem(datasets.DRAWN, "train", 40)
+    monkeypatch.setitem(sets.DRAWN, "train", 40)
     for change in ({"width": 8}, {"warmup": 0.2}, {"clip": 1.0}):
         with monkeypatch.context() as patch:
             patch.setitem(RECIPES, "structured", replace(RECIPES["structured"], **change))
@@ -457,7 +453,7 @@ def test_an_unknown_data_set_is_refused():
 
 
 def test_a_data_set_without_its_files_names_the_command(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"python -m numerics\.datasets cifar10"):
+    with pytest.raises(FileNotFoundError, match=r"python -m numerics\.data cifar10"):
         figure_6.run(figure_6.Config(dataset="cifar10", root=str(tmp_path)))
 
 
@@ -466,7 +462,7 @@ def test_another_data_set_is_an_option_of_the_command(name, tmp_path):
     options = ["--dataset", "cifar10", "--root", str(tmp_path)]
     result = CliRunner().invoke(app, ["run", name, *options])
     assert result.exit_code == 2
-    assert "python -m numerics.datasets cifar10" in " ".join(result.output.split())
+    assert "python -m numerics.data cifar10" in " ".join(result.output.split())
 
 
 # --- the records ---------------------------------------------------------------------------------

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from numerics.data import random_direction
-from numerics.gaussian import GaussianConvolution
-from theory.partition import Partition
+from numerics.data.gaussian import GaussianConvolution
+from numerics.data.structured import random_direction
+from theory.data.partition import Partition
 
 SETS = Partition.scattered(3, 4, 5)
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from numerics.data import random_direction
-from numerics.gaussian import GaussianConvolution
-from numerics.models import SimplifiedViT, logistic_loss
-from theory import gaussian
-from theory.gaussian import critical_b, cubic_moments, set_drive, set_moments
-from theory.partition import Partition
+from numerics.data.gaussian import GaussianConvolution
+from numerics.data.structured import random_direction
+from numerics.models.simplified import SimplifiedViT, logistic_loss
+from theory.data import gaussian
+from theory.data.gaussian import critical_b, cubic_moments, set_drive, set_moments
+from theory.data.partition import Partition
 from theory.setting import Setting
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from numerics.data import StructuredData, random_direction
+from numerics.data.structured import StructuredData, random_direction
 from numerics.experiments import gradient_gap
 from numerics.experiments.gradient_gap import LIGHT, empirical_gradient, population_reference
-from numerics.models import SimplifiedViT, logistic_loss
-from theory.partition import Partition
-from theory.population import population_gradient
+from numerics.models.simplified import SimplifiedViT, logistic_loss
+from theory.data.partition import Partition
+from theory.expectation.population import population_gradient
 
 TINY = replace(LIGHT, L=2, C=2, N=200, sizes=(50, 200), dimensions=(3,), omegas=(0.0, 0.1), runs=2)
 

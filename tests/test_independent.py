@@ -19,8 +19,8 @@ from flint import arb, ctx
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from theory.certificates import path_of
-from theory.certified import certified_expectation
+from theory.dynamics.certificates import path_of
+from theory.expectation.certified import certified_expectation
 from theory.setting import Coefficients, Setting
 
 PATH = path_of("failure").with_name("independent.py")

@@ -14,19 +14,25 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numerics.association import chance_association
-from numerics.cost import Shape, flops
-from numerics.data import StructuredData, random_direction
+from numerics.data.gaussian import GaussianConvolution
+from numerics.data.permuted import PatchPermutation
+from numerics.data.structured import StructuredData, random_direction
 from numerics.engine import FitConfig
 from numerics.engine.batches import seed_of
-from numerics.gaussian import GaussianConvolution
-from numerics.networks import build_cnn
-from numerics.permuted import PatchPermutation
-from numerics.random_start import random_start
-from numerics.training import evenly, recorded_steps
-from numerics.transfer import freeze_attention
-from numerics.vision import build_vit, grid_distance
-from theory.distribution import (
+from numerics.measure.coefficients import chance_association
+from numerics.measure.cost import Shape, flops
+from numerics.measure.history import evenly, recorded_steps
+from numerics.measure.spatial import grid_distance
+from numerics.models.cnn import build_cnn
+from numerics.models.vit import build_vit
+from numerics.training.new_feature import freeze_attention
+from numerics.training.random_start import random_start
+from theory.bounds.encodings import encodings, set_derangement
+from theory.bounds.invariant import all_partitions
+from theory.bounds.linear import window_probabilities
+from theory.bounds.transfer import averaging_failure, empty_boxes
+from theory.data.gaussian import critical_b, set_drive
+from theory.data.law import (
     bayes_error,
     f_star_error,
     invariant_error,
@@ -35,18 +41,16 @@ from theory.distribution import (
     set_types,
     spurious_law,
 )
-from theory.dynamics import gradient_descent
-from theory.encodings import encodings, set_derangement
-from theory.gaussian import critical_b, set_drive
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
+from theory.dynamics.descent import gradient_descent
+from theory.dynamics.start import start_rates
 from theory.inputs import integer, real
-from theory.invariant import all_partitions
-from theory.linear import window_probabilities
-from theory.model import SimplifiedViT, enumerate_samples, polynomial_activation
-from theory.partition import Partition, grid_shift_generators, product_generators, top_c
-from theory.reduction_proof import prove_reduction
+from theory.model.association import top_c
+from theory.model.vit import SimplifiedViT, polynomial_activation
 from theory.setting import Coefficients, Setting
-from theory.start import start_rates
-from theory.transfer import averaging_failure, empty_boxes
+from theory.symmetry.orbitals import grid_shift_generators, product_generators
+from theory.symmetry.proof import prove_reduction
 
 WIDTHS = [np.dtype(f"{kind}{size}").type for kind in "iu" for size in (1, 2, 4, 8)]
 FOREIGN = [*WIDTHS, sp.Integer]

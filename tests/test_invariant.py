@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import rational_settings
 
-from theory.distribution import bayes_error, invariant_error
-from theory.invariant import (
+from theory.bounds.invariant import (
     all_partitions,
     average_feature_law,
     count_law,
     invariant_minimum,
     least_average_error,
 )
-from theory.model import enumerate_samples
-from theory.partition import Partition
+from theory.data.law import bayes_error, invariant_error
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
 from theory.setting import Setting
 
 small = rational_settings(max_D=8)

@@ -1,13 +1,12 @@
-"""The order of the house: a room imports only from rooms to its left.
-
-Imports are read with ast, wherever they stand in a file, so that nothing need be importable.
-"""
+"""The order of the house: the contracts of pyproject.toml, and the guard of global state."""
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Callable, Iterator
-from graphlib import CycleError, TopologicalSorter
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import flint
@@ -17,212 +16,85 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parent.parent
-
-# Rooms from left to right.  A room is a module and those that only serve it, or a package.
-ROOMS = {
-    "theory": [
-        ["inputs"],
-        ["setting"],
-        ["partition"],
-        ["distribution"],
-        ["model"],
-        ["invariant", "linear", "encodings", "transfer", "gaussian"],
-        ["reduction", "rounding", "reduction_proof"],
-        ["start", "equal_logits"],
-        [
-            *("population", "expectation", "enumeration", "exact_plan", "certified"),
-            *("quadrature", "quadrature_moments", "quadrature_plan"),
-        ],
-        ["dynamics", "certified_descent", "slow_attention"],
-        ["image_law", "concentration", "perturbation"],
-        ["certificates"],
-        ["statements"],
-        ["ledger"],
-    ],
-    "numerics": [
-        [
-            *("data", "gaussian", "datasets", "photos", "files"),
-            *("seeds", "experiment", "command_options"),
-        ],
-        ["attention", "positional"],
-        ["models"],
-        ["association"],
-        [
-            *("training", "transfer", "vision", "structured_vit", "pretrained", "networks"),
-            *("permuted", "cost", "meter"),
-        ],
-        ["engine"],
-        ["random_start", "comparison"],
-        ["experiments"],
-        ["records"],
-    ],
-}
-# The simulation takes settings, partitions and paths from the theory, no formula of what it tests.
-OPEN_TO_NUMERICS = {
-    *("theory.inputs", "theory.setting", "theory.partition"),
-    *("theory.dynamics", "theory.slow_attention"),
-}
-OWN = {"theory", "numerics", "book", "tests", "strategies", "conftest"}
+SOURCES = [path for room in ("theory", "numerics") for path in (ROOT / room).rglob("*.py")]
 
 
-def read_sources() -> dict[str, str]:
-    """Source text by module name, of both packages."""
-    sources = {}
-    for package in ROOMS:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            parts = path.relative_to(ROOT).with_suffix("").parts
-            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            sources[name] = path.read_text(encoding="utf-8")
-    return sources
-
-
-def room_of(module: str) -> tuple[str, int] | None:
-    """Package and position of a module's room; package root and ``__main__`` are rightmost."""
-    package, _, rest = module.partition(".")
-    rooms = ROOMS.get(package, [])
-    if rooms and rest in ("", "__main__"):
-        return package, len(rooms)
-    for position, room in enumerate(rooms):
-        if rest.split(".")[0] in room:
-            return package, position
-    return None
-
-
-def imported_names(source: str, module: str, is_package: bool) -> Iterator[str]:
-    """Dotted names that a source imports, whether they are modules or names in one."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parts = module.split(".")
-                kept = parts[: len(parts) - node.level + is_package]
-                base = ".".join(kept + ([node.module] if node.module else []))
-            yield from (f"{base}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and node.args:
-            function = ast.unparse(node.func).rpartition(".")[2]
-            target = node.args[0]
-            if function in ("import_module", "__import__") and isinstance(target, ast.Constant):
-                yield str(target.value)
-
-
-def imported_modules(sources: dict[str, str]) -> dict[str, set[str]]:
-    """For each module the project's modules that it imports, re-exports traced to their origin."""
-    packages = {name for name in sources if any(other.startswith(f"{name}.") for other in sources)}
-    names = {
-        module: list(imported_names(source, module, module in packages))
-        for module, source in sources.items()
-    }
-
-    def origin(name: str) -> str:
-        if name in sources or name.split(".")[0] not in ROOMS:
-            return name
-        parent, _, last = name.rpartition(".")
-        if parent in packages:
-            for other in names[parent]:
-                if other.rpartition(".")[2] == last and other != name:
-                    return origin(other)
-        return origin(parent) if parent in sources else name
-
-    return {
-        module: {origin(name) for name in found if name.split(".")[0] in OWN}
-        for module, found in names.items()
-    }
-
-
-def violations(sources: dict[str, str]) -> list[str]:
-    """Every import that goes against the order, in words."""
-    graph = imported_modules(sources)
-    found = [f"{module} has no room in ROOMS" for module in graph if room_of(module) is None]
-    for module, targets in graph.items():
-        for target in sorted(targets):
-            if target.split(".")[0] not in ROOMS:
-                found.append(f"{module} imports {target}, outside the two packages")
-                continue
-            here, there = room_of(module), room_of(target)
-            if here is None or there is None:
-                continue
-            if here[0] == "numerics" and there[0] == "theory":
-                if ".".join(target.split(".")[:2]) not in OPEN_TO_NUMERICS:
-                    found.append(f"{module} imports {target}, a formula of the theory")
-            elif here[0] != there[0]:
-                found.append(f"{module} imports {target}, and theory knows no simulation")
-            elif there[1] > here[1]:
-                found.append(f"{module} imports {target}, to its right")
-    # Between rooms the order forbids circles already.
-    within = {
-        module: {target for target in targets - {module} if room_of(target) == room_of(module)}
-        for module, targets in graph.items()
-        if room_of(module) is not None
-    }
-    try:
-        TopologicalSorter(within).prepare()
-    except CycleError as error:
-        found.append(f"imports in a circle: {' → '.join(error.args[1])}")
-    return found
+def lint(house: Path) -> str:
+    """What import-linter says of the two packages in a folder, under the project's contracts."""
+    command = [
+        Path(sys.executable).with_name("lint-imports"),
+        "--no-cache",
+        ROOT / "pyproject.toml",
+    ]
+    return subprocess.run(command, cwd=house, capture_output=True, text=True).stdout
 
 
 def test_rooms_import_only_from_their_left() -> None:
-    sources = read_sources()
-    assert {"theory.setting", "theory.partition", "theory.distribution"} <= set(sources)
-    assert violations(sources) == []
+    said = lint(ROOT)
+    assert "0 broken" in said, said
 
 
-HOUSE = {
-    "theory": "from theory.population import population_loss\nfrom theory.setting import Setting",
-    "theory.setting": "import math",
-    "theory.partition": "import numpy as np",
-    "theory.reduction": "from theory.setting import Setting",
-    "theory.population": "from theory.reduction import F",
-    "theory.quadrature": "from .setting import Setting",
-    "theory.dynamics": "def run():\n    import theory.population",
-    "numerics": "",
-    "numerics.data": "from theory import Setting\nfrom theory.dynamics import gradient_descent",
-    "numerics.experiments": "",
-    "numerics.experiments.overlay": "from numerics import data\nfrom ..data import sample",
-    "numerics.__main__": "import numerics.experiments",
-}
+def test_no_import_hides_from_the_contracts() -> None:
+    texts = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in SOURCES}
+    hidden = {name for name, text in texts.items() if re.search("import_module|__import__", text)}
+    # The one hands out what the package exports, the other an experiment by its name.
+    assert hidden == {"theory/__init__.py", "numerics/experiments/__init__.py"}
 
 
-def test_every_listed_room_exists() -> None:
-    modules = {tuple(name.split(".")[:2]) for name in read_sources()}
-    listed = {(p, name) for p, rooms in ROOMS.items() for room in rooms for name in room}
-    assert listed <= modules
+THEORY, NUMERICS = "theory flows one way", "numerics flows one way"
+FORMULA = "numerics takes no formula of what it simulates"
+PLANTED = [
+    ("theory/setting.py", "import theory.data.partition", THEORY, "-> theory.data.partition"),
+    ("theory/data/law.py", "from theory import evaluate", THEORY, "theory.data.law -> theory "),
+    ("theory/data/law.py", "from ..symmetry import proof", THEORY, "-> theory.symmetry.proof"),
+    ("theory/model/vit.py", "def f():\n    import theory.ledger", THEORY, "-> theory.ledger"),
+    ("theory/bounds/linear.py", "import theory.finite_sample.image_law", THEORY, "image_law"),
+    ("theory/attic.py", "import math", THEORY, "theory.attic"),
+    (
+        "theory/expectation/quadrature.py",
+        "import theory.expectation.population",
+        "no circles inside a room",
+        ".quadrature -> .population",
+    ),
+    (
+        "theory/data/partition.py",
+        "import numerics.data.structured",
+        "theory knows no simulation, and neither knows its tests",
+        "theory.data.partition -> numerics.data.structured",
+    ),
+    ("numerics/data/sets.py", "from ..experiments import width", NUMERICS, "experiments.width"),
+    ("numerics/engine/loop.py", "import numerics.training.descent", NUMERICS, "training.descent"),
+    ("numerics/data/sets.py", "import theory.symmetry.reduction", FORMULA, "symmetry.reduction"),
+    ("numerics/data/photos.py", "from theory import Setting", FORMULA, "data.photos -> theory "),
+    (
+        "numerics/data/photos.py",
+        "from strategies import settings",
+        "the simulation knows no tests",
+        "numerics.data.photos -> strategies",
+    ),
+]
 
 
-def test_a_house_in_order_passes() -> None:
-    assert violations(HOUSE) == []
+@pytest.fixture(scope="module")
+def complaints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What each contract says of a copy of the sources with every violation in it."""
+    copy = tmp_path_factory.mktemp("house")
+    for path in SOURCES:
+        target = copy / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    for file, source, *_ in PLANTED:
+        with (copy / file).open("a", encoding="utf-8") as module:
+            module.write(f"\n{source}\n")
+    parts = re.split(r"\n(.+)\n-{3,}\n", lint(copy).partition("Broken contracts")[2])
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-@pytest.mark.parametrize(
-    ("module", "source", "complaint"),
-    [
-        ("theory.setting", "import theory.partition", "to its right"),
-        ("theory.partition", "from theory import population", "to its right"),
-        ("theory.partition", "from theory import population_loss", "to its right"),
-        ("theory.partition", "from .population import population_loss", "to its right"),
-        ("theory.reduction", "def f():\n    from theory.dynamics import run", "to its right"),
-        ("theory.reduction", "import theory", "to its right"),
-        ("theory.population", "from theory.quadrature import Setting", "in a circle"),
-        ("theory.partition", "import numerics.data", "knows no simulation"),
-        ("numerics.data", "from theory.reduction import F", "a formula of the theory"),
-        ("numerics.data", "from theory.population import population_loss", "a formula"),
-        ("numerics.data", "from theory import Setting, population_loss", "a formula"),
-        ("numerics.data", "import theory", "a formula of the theory"),
-        ("numerics.data", "import_module('theory.population')", "a formula of the theory"),
-        ("numerics.data", "from .experiments import overlay", "to its right"),
-        ("numerics.data", "from strategies import settings", "outside the two packages"),
-        ("theory.attic", "import math", "has no room"),
-    ],
-)
-def test_a_planted_violation_is_caught(module: str, source: str, complaint: str) -> None:
-    quadrature = {"theory.quadrature": "from theory.population import population_loss"}
-    house = HOUSE | (quadrature if complaint == "in a circle" else {}) | {module: source}
-    found = violations(house)
-    assert len(found) == 1
-    assert found[0].startswith(module) or complaint == "in a circle"
-    assert complaint in found[0]
+@pytest.mark.parametrize(("file", "source", "contract", "complaint"), PLANTED)
+def test_a_planted_violation_is_caught(
+    complaints: dict[str, str], file: str, source: str, contract: str, complaint: str
+) -> None:
+    assert complaint in complaints[contract]
 
 
 def test_the_guard_sees_every_change_of_global_state(

@@ -25,14 +25,12 @@ from typer.testing import CliRunner
 from book._ext import ledger_pages
 from theory import ledger
 from theory.__main__ import app
-from theory.certificates import certificate
-from theory.certificates.proof import all_steps
-from theory.certified_descent import Certificate
-from theory.enumeration import expectation_by_enumeration
+from theory.data.partition import Partition
+from theory.dynamics.certificates import certificate
+from theory.dynamics.certificates.proof import all_steps
+from theory.dynamics.certified import Certificate
+from theory.expectation.enumeration import expectation_by_enumeration
 from theory.ledger import LedgerError, in_order, passed, run_ledger
-from theory.partition import Partition
-from theory.reduction import SYMBOLS, pair_counts, set_output
-from theory.reduction_proof import prove_reduction
 from theory.setting import Coefficients, Setting
 from theory.statements import (
     STATEMENTS,
@@ -62,6 +60,8 @@ from theory.statements.statement import (
     simulated,
     symbolic,
 )
+from theory.symmetry.proof import prove_reduction
+from theory.symmetry.reduction import SYMBOLS, pair_counts, set_output
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 runner = CliRunner()

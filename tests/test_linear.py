@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import rational_settings
 
-from theory.distribution import bayes_error, f_star_error, invariant_error
-from theory.linear import (
+from theory.bounds.linear import (
     any_rule_error,
     decoding_disagreement,
     largest_window,
@@ -22,8 +21,9 @@ from theory.linear import (
     sum_disagreement,
     window_probabilities,
 )
-from theory.model import enumerate_samples
-from theory.partition import Partition
+from theory.data.law import bayes_error, f_star_error, invariant_error
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
 from theory.setting import Setting
 
 rates = st.sampled_from([Fraction(k, 10) for k in range(11)])

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import attention_logits, group_elements, partitions, permutations, value_vectors
 
-from theory.model import SimplifiedViT, enumerate_samples, polynomial_activation
-from theory.partition import Partition
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
+from theory.model.vit import SimplifiedViT, polynomial_activation
 
 NU = sp.Symbol("nu", real=True)
 

@@ -11,10 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import attention_logits, group_elements, settings, value_vectors, weights
 
-from numerics.attention import AttentionMatrix, positional_attention
-from numerics.data import StructuredData, random_direction
-from numerics.models import SimplifiedViT, error_rate, logistic_loss
-from theory.partition import Partition
+from numerics.data.structured import StructuredData, random_direction
+from numerics.models.simplified import (
+    AttentionMatrix,
+    SimplifiedViT,
+    error_rate,
+    logistic_loss,
+    positional_attention,
+)
+from theory.data.partition import Partition
 from theory.setting import Setting
 
 N, d = 5, 3

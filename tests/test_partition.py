@@ -12,17 +12,15 @@ from hypothesis import strategies as st
 from strategies import attention_logits, group_elements, partitions, permutations
 from sympy.combinatorics import Permutation, PermutationGroup
 
-from theory.partition import (
-    Partition,
+from theory.data.partition import Partition
+from theory.model.association import (
     association_score,
-    grid_shift_generators,
     is_associated,
     margin,
-    orbitals,
-    product_generators,
     top_c,
     top_c_is_unique,
 )
+from theory.symmetry.orbitals import grid_shift_generators, orbitals, product_generators
 
 UNEQUAL = Partition((0, 1, 1, 2, 2, 2, 3, 3, 3, 4))
 

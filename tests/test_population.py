@@ -14,22 +14,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import coefficients, rational_settings, small_settings
 
-from theory.distribution import set_types
-from theory.dynamics import gradient_descent
-from theory.enumeration import (
+from theory.data.law import set_types
+from theory.dynamics.descent import gradient_descent
+from theory.expectation.enumeration import (
     configuration_count,
     configurations,
     expectation_by_enumeration,
     rational_slope,
 )
-from theory.expectation import Expectation
-from theory.population import expectation, population_gradient, population_loss
-from theory.quadrature import expectation_by_quadrature, exponential_sum
-from theory.quadrature_moments import _power
-from theory.reduction import AttentionLevels, set_terms
+from theory.expectation.moments import _power
+from theory.expectation.population import evaluate, population_gradient, population_loss
+from theory.expectation.quadrature import expectation_by_quadrature, exponential_sum
+from theory.expectation.result import Expectation
 from theory.setting import Coefficients, Setting
 from theory.statements.expectation import ADVERSARIAL, adversarial_problem, excess
 from theory.statements.truth import truth
+from theory.symmetry.reduction import AttentionLevels, set_terms
 
 VIT = Setting(L=49, C=4, q=0.1, p=3, nu=0.05, sigma_A=3.0)
 # Along a run from α = 0.001 with steps (1e-5, 50): in act I, before, inside and after the rise.
@@ -148,7 +148,7 @@ def test_gradient_is_the_derivative_of_the_loss(problem):
             for sign in (1, -1)
         )
         expected = (up - down) / (2 * h)
-        scale = getattr(expectation(setting, state).scale, name) * max(count, 1)
+        scale = getattr(evaluate(setting, state).scale, name) * max(count, 1)
         assert getattr(gradient, name) * count == pytest.approx(
             expected, rel=1e-5, abs=1e-5 * scale + 1e-11 / h
         )
@@ -316,7 +316,7 @@ def test_the_first_wrong_number_is_right(method):
 def test_rare_features_are_no_reason_to_refuse(exponent, shape):
     setting = Setting(L=shape[0], C=shape[1], q=3.7 * 10.0**-exponent, p=3, nu=0.05, sigma_A=2.0)
     state = Coefficients(0.6 / setting.D, 1.5, -0.2)
-    result = expectation(setting, state, tolerance=1e-11)
+    result = evaluate(setting, state, tolerance=1e-11)
     if setting.D <= 6:
         assert excess(result, truth(setting, state)) <= 1
 
@@ -333,7 +333,7 @@ def test_rounding_does_not_grow_with_the_number_of_sets():
 
 def test_sixteen_thousand_patches_are_accepted():
     setting = Setting(L=4096, C=4, q=20 / 4096, p=3, nu=0.05, sigma_A=3.0)
-    result = expectation(setting, Coefficients(0.0045, 0.8478, -0.022))
+    result = evaluate(setting, Coefficients(0.0045, 0.8478, -0.022))
     # A run with twice the periods and windows, and another radius-free route to the first two.
     assert result.loss == pytest.approx(7.4533745059261, rel=1e-12)
     assert result.gradient.alpha == pytest.approx(1811.0638971341, rel=1e-12)
@@ -448,9 +448,7 @@ def test_range_beyond_quadrature_is_refused():
     setting = Setting(L=3, C=2, q=0.5, p=3, nu=0.1, sigma_A=1.0)
     with pytest.raises(ArithmeticError, match="nodes.*enumeration"):
         population_gradient(setting, Coefficients(30.0, 0.0, 0.0))
-    listed = expectation(
-        setting, Coefficients(30.0, 0.0, 0.0), method="enumeration", tolerance=1e-9
-    )
+    listed = evaluate(setting, Coefficients(30.0, 0.0, 0.0), method="enumeration", tolerance=1e-9)
     assert math.isfinite(listed.gradient.alpha)
 
 

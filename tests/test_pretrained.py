@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from numerics.__main__ import app
 from numerics.experiments import figure_1a
-from numerics.pretrained import patch_encodings, pretrained_encodings
-from numerics.vision import spatial_structure
+from numerics.measure.spatial import spatial_structure
+from numerics.models.pretrained import patch_encodings, pretrained_encodings
 
 
 def network(**options) -> VisionTransformer:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from theory.certificates import proof
-from theory.certificates.proof import all_steps, fingerprint, is_kept, prove, proved_steps
-from theory.certified_descent import Certificate, certify_descent, check_step
+from theory.dynamics.certificates import proof
+from theory.dynamics.certificates.proof import all_steps, fingerprint, is_kept, prove, proved_steps
+from theory.dynamics.certified import Certificate, certify_descent, check_step
 from theory.setting import Coefficients, Setting
 
 

@@ -26,9 +26,12 @@ from strategies import (
     settings,
 )
 
-from theory.model import SimplifiedViT, enumerate_samples, polynomial_activation
-from theory.partition import Partition, orbitals
-from theory.reduction import (
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
+from theory.model.vit import SimplifiedViT, polynomial_activation
+from theory.setting import Coefficients, Setting
+from theory.symmetry.orbitals import orbitals
+from theory.symmetry.reduction import (
     SYMBOLS,
     AttentionLevels,
     attention_levels,
@@ -42,7 +45,6 @@ from theory.reduction import (
     symbolic_levels,
     weights_of,
 )
-from theory.setting import Coefficients, Setting
 
 s = SYMBOLS
 

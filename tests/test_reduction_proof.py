@@ -7,9 +7,9 @@ from math import comb
 import pytest
 import sympy as sp
 
-from theory.reduction import SYMBOLS as s
-from theory.reduction import pair_counts, set_derivatives, set_output
-from theory.reduction_proof import Refuted, prove_reduction
+from theory.symmetry.proof import Refuted, prove_reduction
+from theory.symmetry.reduction import SYMBOLS as s
+from theory.symmetry.reduction import pair_counts, set_derivatives, set_output
 
 SIZES = [(2, 1), (3, 1), (2, 2), (2, 3), (3, 2)]
 

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import rational_settings
 
-from theory.model import enumerate_samples
-from theory.partition import Partition
-from theory.reduction import SYMBOLS as s
-from theory.reduction import AttentionLevels, set_terms
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
+from theory.dynamics.start import EXCESS, start_rates
 from theory.setting import Setting
-from theory.start import EXCESS, start_rates
+from theory.symmetry.reduction import SYMBOLS as s
+from theory.symmetry.reduction import AttentionLevels, set_terms
 
 b = EXCESS
 

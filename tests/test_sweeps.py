@@ -12,9 +12,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numerics.association import estimate, read_coefficients
 from numerics.experiments import initial_conditions, realistic, sample_size, width
-from numerics.random_start import (
+from numerics.measure.coefficients import estimate, read_coefficients
+from numerics.records import load_record
+from numerics.training.descent import train
+from numerics.training.random_start import (
     SweepConfig,
     carried_margin,
     exact_path,
@@ -23,9 +25,8 @@ from numerics.random_start import (
     set_score,
     sweep,
 )
-from numerics.records import load_record
-from numerics.training import train
-from theory.partition import Partition, association_score, margin
+from theory.data.partition import Partition
+from theory.model.association import association_score, margin
 from theory.setting import Setting
 
 TINY = SweepConfig(L=3, C=2, d=4, N=40, N_test=60, steps=6, runs=2)

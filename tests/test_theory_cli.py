@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from theory.__main__ import app
-from theory.certificates import TABLE, Run, path_of
-from theory.certificates.proof import is_kept
-from theory.certified_descent import Certificate, certify_descent, write_certificate
+from theory.dynamics.certificates import TABLE, Run, path_of
+from theory.dynamics.certificates.proof import is_kept
+from theory.dynamics.certified import Certificate, certify_descent, write_certificate
 from theory.setting import Coefficients, Setting
 
 runner = CliRunner()
@@ -69,7 +69,7 @@ def three_steps(tmp_path, monkeypatch) -> Certificate:
     run = Run(setting, Fraction(1, 5), Fraction(1, 100), Fraction(2), 3, 40.0)
     file = tmp_path / "12-patches.json"
     monkeypatch.setitem(TABLE, "12-patches", run)
-    monkeypatch.setattr("theory.certificates.path_of", lambda name: file)
+    monkeypatch.setattr("theory.dynamics.certificates.path_of", lambda name: file)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     write_certificate(made, file)
     return made
@@ -81,7 +81,9 @@ def test_check_proves_every_step_and_keeps_it(three_steps, monkeypatch):
     assert "4 of 4 steps" in done.output
     assert is_kept(three_steps)
     # It proves again whatever is kept.
-    monkeypatch.setattr("theory.certificates.proof.check_step", lambda certificate, step: step > 1)
+    monkeypatch.setattr(
+        "theory.dynamics.certificates.proof.check_step", lambda certificate, step: step > 1
+    )
     failed = invoke("check", "12-patches", "--jobs", "1")
     assert failed.exit_code == 1
     assert "2 of 4 steps" in failed.output
@@ -120,7 +122,7 @@ def test_check_refuses_a_corrupted_certificate(tmp_path, monkeypatch):
     corrupted = tmp_path / "12-patches.json"
     place = text.index("4", text.index("states"))
     corrupted.write_text(text[:place] + "5" + text[place + 1 :], encoding="utf-8")
-    monkeypatch.setattr("theory.certificates.path_of", lambda name: corrupted)
+    monkeypatch.setattr("theory.dynamics.certificates.path_of", lambda name: corrupted)
     failed = invoke("check", "12-patches")
     assert failed.exit_code == 2
     assert "digest differs" in failed.output

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 from strategies import coefficients
 from sympy.combinatorics import PermutationGroup
 
-from numerics.association import estimate, read_coefficients
-from numerics.data import Batch, StructuredData, random_direction
+from numerics.data.structured import Batch, StructuredData, random_direction
 from numerics.experiment import Options
 from numerics.experiments import realistic
-from numerics.models import SimplifiedViT
-from numerics.training import History, fresh_batches, full_batch, train
+from numerics.measure.coefficients import estimate, read_coefficients
+from numerics.measure.history import History
+from numerics.models.simplified import SimplifiedViT
+from numerics.training.descent import fresh_batches, full_batch, train
 from theory import gradient_descent
-from theory.partition import Partition
+from theory.data.partition import Partition
 from theory.setting import Coefficients, Setting
 
 SETTING = Setting(L=2, C=2, q=0.5, p=3, nu=0.25, sigma_A=1.0)

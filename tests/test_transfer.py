@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import rational_settings, settings
 
-from theory.distribution import invariant_error
-from theory.invariant import all_partitions
-from theory.model import enumerate_samples
+from theory.bounds.invariant import all_partitions
+from theory.bounds.transfer import averaging_bound, averaging_failure, box_bound, empty_boxes
+from theory.data.law import invariant_error
+from theory.data.samples import enumerate_samples
 from theory.setting import Setting
-from theory.transfer import averaging_bound, averaging_failure, box_bound, empty_boxes
 
 
 def data_law(L: int, C: int, q: object) -> Setting:

@@ -10,20 +10,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numerics import photos
+from numerics.data import photos
+from numerics.data.permuted import shuffle_patches
+from numerics.data.photos import FLAT, PHOTOS, Crops, Region, bands, load_photo, train_and_test
 from numerics.engine import FitConfig, crop_batches, fit
 from numerics.experiments import figure_1a
-from numerics.networks import accuracy
-from numerics.photos import FLAT, PHOTOS, Crops, Region, bands, load_photo, train_and_test
+from numerics.measure.accuracy import accuracy
+from numerics.measure.spatial import cosine_similarity, grid_distance, spatial_structure
+from numerics.models.vit import build_vit, encodings
 from numerics.positional import PositionalVisionTransformer
-from numerics.vision import (
-    build_vit,
-    cosine_similarity,
-    encodings,
-    grid_distance,
-    shuffle_patches,
-    spatial_structure,
-)
 
 SMALL = {"crop": 16, "patch": 4, "classes": 3, "width": 16, "depth": 1, "heads": 2}
 

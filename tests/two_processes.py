@@ -13,9 +13,9 @@ import torch
 from engine_trainings import CONFIG, small_vit
 from torch import Tensor
 
-from numerics.datasets import load_dataset
+from numerics.data.sets import load_dataset
 from numerics.engine import dataset_batches, fit, launch, list_checkpoints
-from numerics.training import History
+from numerics.measure.history import History
 
 
 def main(folder: Path) -> None:

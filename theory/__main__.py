@@ -16,10 +16,10 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Column, Table
 
-from theory.certificates import TABLE, certificate, path_of, run
-from theory.certificates.proof import all_steps, prove
-from theory.certified_descent import decimal_above, write_certificate
-from theory.dynamics import Trajectory, acts, gradient_descent
+from theory.dynamics.certificates import TABLE, certificate, path_of, run
+from theory.dynamics.certificates.proof import all_steps, prove
+from theory.dynamics.certified import decimal_above, write_certificate
+from theory.dynamics.descent import Trajectory, acts, gradient_descent
 from theory.setting import Coefficients, Setting
 
 if TYPE_CHECKING:

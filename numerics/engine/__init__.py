@@ -5,7 +5,7 @@ is random in step k is drawn from (seed, k) alone, so on the CPU a run that was 
 from a checkpoint ends with the weights of one that was not, to the bit.
 
 In: a model, a source of batches, a :class:`FitConfig`.  Out: the model, trained in place, and its
-:class:`~numerics.training.History`; in a directory, checkpoints and ``metrics.jsonl``.
+:class:`~numerics.measure.history.History`; in a directory, checkpoints and ``metrics.jsonl``.
 """
 
 from numerics.engine.batches import (

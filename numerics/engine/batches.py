@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from numerics.datasets import ImageSet
-from numerics.photos import Crops
+from numerics.data.photos import Crops
+from numerics.data.sets import ImageSet
 from numerics.seeds import seed_of
 from theory.inputs import integer
 
@@ -52,7 +52,7 @@ def crop_batches(
 
     Examples
     --------
-    >>> from numerics.photos import train_and_test
+    >>> from numerics.data.photos import train_and_test
     >>> train, _ = train_and_test(["camera", "moon"], crop=16, count=4)
     >>> crop_batches(train, 5)(0, torch.Generator())[0].shape
     torch.Size([5, 1, 16, 16])
@@ -171,7 +171,7 @@ def dataset_batches(dataset: Dataset, batch: int, *, workers: int | None = None)
     Parameters
     ----------
     dataset : Dataset
-        Of (image, label).  An :class:`~numerics.datasets.ImageSet` is indexed where it is; any
+        Of (image, label).  An :class:`~numerics.data.sets.ImageSet` is indexed where it is; any
         other set is read by worker processes, and whatever its transforms draw from the global
         generators is a function of (seed, position).
     batch : int
@@ -186,7 +186,7 @@ def dataset_batches(dataset: Dataset, batch: int, *, workers: int | None = None)
 
     Examples
     --------
-    >>> from numerics.datasets import load_dataset
+    >>> from numerics.data.sets import load_dataset
     >>> batches = dataset_batches(load_dataset("digits").train, 64).bind(seed=0)
     >>> images, labels = batches(0, torch.Generator())
     >>> images.shape, labels.shape

@@ -21,16 +21,12 @@ import torch
 from lightning_fabric import Fabric
 
 from numerics.engine.batches import Batches
-from numerics.engine.checkpoint import (
-    list_checkpoints,
-    read_checkpoint,
-    write_checkpoint,
-)
+from numerics.engine.checkpoint import list_checkpoints, read_checkpoint, write_checkpoint
 from numerics.engine.config import GONE, FitConfig
 from numerics.engine.metrics import MetricsFile, progress_bar
 from numerics.engine.step import Run, global_generators, launch
 from numerics.files import remove_leftovers
-from numerics.training import History, recorded_steps
+from numerics.measure.history import History, recorded_steps
 
 __all__ = ["fit"]
 
@@ -160,9 +156,9 @@ def fit(
 
     Examples
     --------
-    >>> from numerics.datasets import load_dataset
+    >>> from numerics.data.sets import load_dataset
     >>> from numerics.engine import dataset_batches
-    >>> from numerics.vision import build_vit
+    >>> from numerics.models.vit import build_vit
     >>> digits = load_dataset("digits")
     >>> model = build_vit(crop=8, patch=2, classes=10, width=16, depth=1, heads=2)
     >>> config = FitConfig(steps=100, batch=32, lr=1e-2)

@@ -23,13 +23,13 @@ from safetensors.torch import save
 from torch import nn
 
 import numerics.positional  # noqa: F401  (its models join timm's)
-from numerics.datasets import ImageSet, Splits, load_dataset
+from numerics.data.sets import ImageSet, Splits, load_dataset
 from numerics.engine.batches import dataset_batches, usual_workers
 from numerics.engine.config import FitConfig
 from numerics.engine.loop import fit
 from numerics.files import write_atomically
-from numerics.networks import dataset_accuracy
-from numerics.training import History
+from numerics.measure.accuracy import dataset_accuracy
+from numerics.measure.history import History
 
 __all__ = ["Standalone", "build_model", "load_everywhere", "train_model"]
 

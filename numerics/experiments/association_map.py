@@ -18,9 +18,9 @@ import numpy as np
 from rich.progress import track
 
 from numerics.experiment import QUIET, Experiment, Options, Seeded
-from theory.dynamics import Trajectory, gradient_flow
+from theory.dynamics.descent import Trajectory, gradient_flow
+from theory.dynamics.slow_attention import slow_attention
 from theory.setting import Coefficients, Setting
-from theory.slow_attention import slow_attention
 
 __all__ = ["LIGHT", "Config", "run"]
 

@@ -5,9 +5,10 @@ the CPU both run in float32, uncompiled; on CUDA under bfloat16 autocast and tor
 training step is forward, cross-entropy, backward and AdamW.  The two kinds alternate, so that a
 busy machine slows both, and their throughputs are compared within a repeat.
 
-Beside each time stand two bounds from below: operations and bytes of :mod:`numerics.cost`, at the
-rates this device was measured to reach on a large matrix product and on a large copy.  That by
-bytes assumes separate operations on memory without cache; for a compiled model it is an estimate.
+Beside each time stand two bounds from below: operations and bytes of :mod:`numerics.measure.cost`,
+at the rates this device was measured to reach on a large matrix product and on a large copy.  That
+by bytes assumes separate operations on memory without cache; for a compiled model it is an
+estimate.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from rich.progress import track
 from torch import nn
 
 import numerics.positional  # noqa: F401 - registers the models
-from numerics.association import estimate
-from numerics.cost import KINDS, flops, shape_of, traffic
 from numerics.experiment import QUIET, Experiment, Options, Seeded
-from numerics.meter import RATES, device_rates, peak_memory, seconds
+from numerics.measure.coefficients import estimate
+from numerics.measure.cost import KINDS, flops, shape_of, traffic
+from numerics.measure.timing import RATES, device_rates, peak_memory, seconds
 from theory.inputs import integer
 
 __all__ = ["LIGHT", "Config", "fixed", "run", "table"]

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from numerics.comparison import accuracies, compare_over_seeds, recipe_for
-from numerics.datasets import describe, load_dataset
+from numerics.data.sets import describe, load_dataset
 from numerics.experiment import QUIET, Experiment, Options, Repeated
+from numerics.training.comparison import accuracies, compare_over_seeds, recipe_for
 
 __all__ = ["LIGHT", "Config", "fixed", "run"]
 
@@ -48,7 +48,7 @@ def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
         ``metrics``: mean and standard error over runs of the accuracy on test images at the end,
         ``positional_SIZE`` and ``full_SIZE``, and of positional minus full within a seed,
         ``difference_SIZE``; ``sizes``: for each, what
-        :func:`~numerics.comparison.compare_over_seeds` found.
+        :func:`~numerics.training.comparison.compare_over_seeds` found.
     """
     data, recipe = load_dataset("structured"), recipe_for("structured", steps=config.steps)
     found = [

@@ -17,22 +17,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from numerics.association import estimate
+from numerics.data.permuted import shuffle_patches
+from numerics.data.photos import PHOTOS, train_and_test
 from numerics.engine import FitConfig, crop_batches, fit
 from numerics.experiment import QUIET, Experiment, Options, Repeated
-from numerics.networks import accuracy
-from numerics.photos import PHOTOS, train_and_test
-from numerics.pretrained import pretrained_encodings
+from numerics.measure.accuracy import accuracy
+from numerics.measure.coefficients import estimate
+from numerics.measure.history import evenly
+from numerics.measure.spatial import cosine_similarity, rounded, spatial_structure
+from numerics.models.pretrained import pretrained_encodings
+from numerics.models.vit import build_vit, encodings
 from numerics.seeds import seed_of
-from numerics.training import evenly
-from numerics.vision import (
-    build_vit,
-    cosine_similarity,
-    encodings,
-    rounded,
-    shuffle_patches,
-    spatial_structure,
-)
 
 __all__ = ["LIGHT", "Config", "from_checkpoint", "run"]
 
@@ -127,13 +122,12 @@ def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
     -------
     dict
         ``metrics``: mean and standard error over runs of the numbers of
-        :class:`~numerics.vision.SpatialStructure` (``initial_``, ``trained_``, ``control_``), of
-        the accuracy on test crops, and of the seconds of a training by the clock and of
-        processor time summed over threads, measurements included (of a training that was resumed,
-        those of its last part);
-        ``chance_accuracy``; ``side`` of the grid of patches; ``runs`` and ``controls``: for each
-        its seed, seconds and history; ``similarity``: of the first run, matrices (side², side²)
-        with patches row by row, rounded to four decimals.
+        :class:`~numerics.measure.spatial.SpatialStructure` (``initial_``, ``trained_``,
+        ``control_``), of the accuracy on test crops, and of the seconds of a training by the clock
+        and of processor time summed over threads, measurements included (of a training that was
+        resumed, those of its last part); ``chance_accuracy``; ``side`` of the grid of patches;
+        ``runs`` and ``controls``: for each its seed, seconds and history; ``similarity``: of the
+        first run, matrices (side², side²) with patches row by row, rounded to four decimals.
     """
 
     def train_all(shuffled: bool) -> list[tuple[dict[str, Any], Tensor, Tensor]]:
@@ -178,14 +172,14 @@ def from_checkpoint(checkpoint: str) -> dict[str, Any]:
     ----------
     checkpoint : str
         A file, or the name of a pretrained timm model; see
-        :func:`~numerics.pretrained.pretrained_encodings`, also for what is raised.
+        :func:`~numerics.models.pretrained.pretrained_encodings`, also for what is raised.
 
     Returns
     -------
     dict
         ``metrics``: ``neighbour``, ``distant`` and ``correlation`` of
-        :class:`~numerics.vision.SpatialStructure`, of this one network; ``side`` of the grid;
-        ``similarity`` of all its patches, (side², side²), to four decimals.
+        :class:`~numerics.measure.spatial.SpatialStructure`, of this one network; ``side`` of the
+        grid; ``similarity`` of all its patches, (side², side²), to four decimals.
     """
     P = pretrained_encodings(checkpoint)
     found = asdict(spatial_structure(P))

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from numerics.association import estimate
 from numerics.experiment import QUIET, Experiment, Options, Repeated
-from numerics.vision import grid_distance
-from theory.partition import Partition
+from numerics.measure.coefficients import estimate
+from numerics.measure.spatial import grid_distance
+from theory.data.partition import Partition
 
 __all__ = ["LIGHT", "Config", "localized", "run"]
 

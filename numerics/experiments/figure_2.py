@@ -19,13 +19,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from numerics.association import chance_association, estimate, read_coefficients
-from numerics.data import StructuredData, random_direction
+from numerics.data.gaussian import GaussianConvolution
+from numerics.data.structured import StructuredData, random_direction
 from numerics.experiment import QUIET, Experiment, OfSetting, Options, Repeated
-from numerics.gaussian import GaussianConvolution
-from numerics.models import SimplifiedViT, error_rate
-from numerics.training import History, evenly, full_batch, train
-from theory.partition import Partition
+from numerics.measure.coefficients import chance_association, estimate, read_coefficients
+from numerics.measure.history import History, evenly
+from numerics.models.simplified import SimplifiedViT, error_rate
+from numerics.training.descent import full_batch, train
+from theory.data.partition import Partition
 from theory.setting import Setting
 
 __all__ = ["ARMS", "LIGHT", "Config", "rows_on_a_set", "run"]

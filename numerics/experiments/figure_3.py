@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from numerics.association import estimate
-from numerics.data import StructuredData, random_direction
-from numerics.datasets import as_images
+from numerics.data.sets import as_images
+from numerics.data.structured import StructuredData, random_direction
 from numerics.experiment import QUIET, Experiment, Options, Seeded
-from theory.partition import Partition
+from numerics.measure.coefficients import estimate
+from theory.data.partition import Partition
 from theory.setting import Setting
 
 __all__ = ["LIGHT", "Config", "run"]

@@ -15,32 +15,28 @@ import numpy as np
 import torch
 from timm.models.vision_transformer import VisionTransformer
 
-from numerics.association import estimate
-from numerics.data import StructuredData, random_direction
+from numerics.data.structured import StructuredData, patches_as_pixels, random_direction
 from numerics.engine import FitConfig, fit
 from numerics.experiment import QUIET, Experiment, OfSetting, Options, Repeated
 from numerics.experiments import realistic
-from numerics.models import SimplifiedViT
-from numerics.networks import accuracy
+from numerics.measure.accuracy import accuracy
+from numerics.measure.coefficients import attention_between_patches, estimate, read_association
+from numerics.measure.history import evenly
+from numerics.measure.spatial import cosine_similarity, rounded
+from numerics.models.simplified import SimplifiedViT
+from numerics.models.structured_vit import build_structured_vit
+from numerics.models.vit import encodings
 from numerics.positional import PositionalVisionTransformer
 from numerics.seeds import seed_of
-from numerics.structured_vit import (
-    attention_between_patches,
-    build_structured_vit,
-    patches_as_pixels,
-    read_association,
-)
-from numerics.training import evenly
-from numerics.transfer import (
+from numerics.training.new_feature import (
     Transfer,
     compare_attentions,
     freeze_attention,
     own_set_attention,
     summarize,
 )
-from numerics.vision import cosine_similarity, encodings, rounded
+from theory.data.partition import Partition
 from theory.inputs import integer
-from theory.partition import Partition
 
 __all__ = ["ATTENTIONS", "LIGHT", "VITS", "Config", "run"]
 
@@ -208,9 +204,9 @@ def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
         ``metrics``: mean and standard error over runs at the end of training, and of each
         attention's test error at the largest number of images; ``one_layer``: seed and history of
         each run; ``transfer``: by attention and field of
-        :class:`~numerics.transfer.Transfer`, mean and standard error over runs at each number of
-        images; ``vits``: by name, for each run its seed, sets and history, the cosine similarity
-        of the encodings after training and the attention of each block, patch by patch.
+        :class:`~numerics.training.new_feature.Transfer`, mean and standard error over runs at each
+        number of images; ``vits``: by name, for each run its seed, sets and history, the cosine
+        similarity of the encodings after training and the attention of each block, patch by patch.
 
     Raises
     ------

@@ -16,22 +16,22 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from numerics.association import estimate
-from numerics.datasets import Splits, describe, load_dataset, shrink
+from numerics.data.permuted import PatchPermutation
+from numerics.data.sets import Splits, describe, load_dataset, shrink
 from numerics.engine import FitConfig, dataset_batches, fit
 from numerics.experiment import QUIET, Experiment, OnDatasets, Options, Repeated
-from numerics.networks import build_cnn_of_size, dataset_accuracy, parameter_count
-from numerics.permuted import PatchPermutation
-from numerics.training import evenly
-from numerics.vision import (
-    build_vit,
+from numerics.measure.accuracy import dataset_accuracy
+from numerics.measure.coefficients import estimate
+from numerics.measure.history import evenly
+from numerics.measure.spatial import (
     cosine_similarity,
     distance_bins,
-    encodings,
     rounded,
     similarity_by_distance,
     spatial_structure,
 )
+from numerics.models.cnn import build_cnn_of_size, parameter_count
+from numerics.models.vit import build_vit, encodings
 
 __all__ = ["LIGHT", "SIDES", "Config", "fixed", "run"]
 
@@ -232,14 +232,14 @@ def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
         ``metrics``: mean and standard error over runs, at the end, each name after that of the
         data set: the accuracy on test images (``vit_original_accuracy`` …), its change from
         original to permuted within a seed (``vit_change``, ``cnn_change``), the numbers of
-        :class:`~numerics.vision.SpatialStructure` in the original grid (``permuted_correlation``
-        …) and the correlation in the grid that is shown (``permuted_shown_correlation``).
-        ``datasets``: for each ``parameters`` of both networks, ``train_images``,
-        ``test_images``, ``chance_accuracy``; ``side`` of the grid; ``distance``: the distances
-        of the curves; ``runs``: for each training its network, images, seed, seconds, history,
-        and the mean similarity at each distance in both grids (``curve``, ``shown_curve``);
-        ``similarity``: of the first seed's ViTs, matrices (side², side²) with pixels row by row
-        in the original grid.
+        :class:`~numerics.measure.spatial.SpatialStructure` in the original grid
+        (``permuted_correlation`` …) and the correlation in the grid that is shown
+        (``permuted_shown_correlation``).  ``datasets``: for each ``parameters`` of both networks,
+        ``train_images``, ``test_images``, ``chance_accuracy``; ``side`` of the grid; ``distance``:
+        the distances of the curves; ``runs``: for each training its network, images, seed, seconds,
+        history, and the mean similarity at each distance in both grids (``curve``,
+        ``shown_curve``); ``similarity``: of the first seed's ViTs, matrices (side², side²) with
+        pixels row by row in the original grid.
     """
     found = {dataset: _one_set(config, dataset, options) for dataset in config.datasets}
     metrics = {

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from numerics.comparison import accuracies, compare_over_seeds, recipe_for
-from numerics.datasets import describe, load_dataset
+from numerics.data.sets import describe, load_dataset
 from numerics.experiment import QUIET, Experiment, OnDatasets, Options, Repeated
+from numerics.training.comparison import accuracies, compare_over_seeds, recipe_for
 
 __all__ = ["LIGHT", "Config", "fixed", "run"]
 
@@ -22,9 +22,9 @@ class Config(OnDatasets, Repeated):
     """Size of the experiment; runs have seeds ``seed``, …, ``seed + runs − 1``.
 
     A seed draws the weights at the start and the order of the training images, the same for both
-    kinds of attention.  Each data set has its :class:`~numerics.comparison.Recipe`; ``steps``
-    replaces the number of steps in all of them.  Accuracy is measured on ``test_images`` of the
-    test part; None stands for all.
+    kinds of attention.  Each data set has its :class:`~numerics.training.comparison.Recipe`;
+    ``steps`` replaces the number of steps in all of them.  Accuracy is measured on ``test_images``
+    of the test part; None stands for all.
     """
 
     dataset: str | tuple[str, ...] = ("digits", "photos", "structured", "gaussian-convolution")

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from numerics.comparison import accuracies, compare_over_seeds, recipe_for
-from numerics.datasets import load_dataset
+from numerics.data.sets import load_dataset
 from numerics.experiment import QUIET, Experiment, Options
 from numerics.experiments import figure_6
 from numerics.experiments.figure_6 import fixed
+from numerics.training.comparison import accuracies, compare_over_seeds, recipe_for
 
 __all__ = ["LIGHT", "Config", "fixed", "run"]
 

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from numerics.association import estimate
-from numerics.data import StructuredData, random_direction
+from numerics.data.structured import StructuredData, random_direction
 from numerics.experiment import QUIET, Experiment, OfSetting, Options, Repeated
-from numerics.models import SimplifiedViT, logistic_loss
-from theory.dynamics import gradient_descent
-from theory.partition import Partition
+from numerics.measure.coefficients import estimate
+from numerics.models.simplified import SimplifiedViT, logistic_loss
+from theory.data.partition import Partition
+from theory.dynamics.descent import gradient_descent
 from theory.setting import Coefficients, Setting
 
 __all__ = [

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from numerics.experiment import QUIET, Experiment, Options
-from numerics.random_start import SweepConfig, sweep
+from numerics.training.random_start import SweepConfig, sweep
 
 __all__ = ["LIGHT", "Config", "run"]
 
@@ -40,7 +40,7 @@ LIGHT = Config(
 
 
 def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
-    """Measure every value of every axis; see :func:`numerics.random_start.sweep`."""
+    """Measure every value of every axis; see :func:`numerics.training.random_start.sweep`."""
     axes = {
         "omega": config.omegas,
         "omega_fine": config.omegas_fine,

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from numerics.association import estimate, read_coefficients
-from numerics.data import StructuredData, random_direction
+from numerics.data.structured import StructuredData, random_direction
 from numerics.experiment import QUIET, Experiment, OfSetting, Options, Repeated
-from numerics.models import SimplifiedViT
-from numerics.training import History, fresh_batches, train
-from theory.dynamics import gradient_descent
-from theory.partition import Partition
+from numerics.measure.coefficients import estimate, read_coefficients
+from numerics.measure.history import History
+from numerics.models.simplified import SimplifiedViT
+from numerics.training.descent import fresh_batches, train
+from theory.data.partition import Partition
+from theory.dynamics.descent import gradient_descent
 from theory.setting import Coefficients
 
 __all__ = ["LIGHT", "Config", "run"]

@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 
-from numerics.association import estimate, read_coefficients
-from numerics.data import StructuredData
+from numerics.data.structured import StructuredData
 from numerics.experiment import QUIET, Experiment, OfSetting, Options, Repeated
-from numerics.models import SimplifiedViT, error_rate, logistic_loss
-from numerics.random_start import random_start
-from numerics.training import History, evenly, train
+from numerics.measure.coefficients import estimate, read_coefficients
+from numerics.measure.history import History, evenly
+from numerics.models.simplified import SimplifiedViT, error_rate, logistic_loss
+from numerics.training.descent import train
+from numerics.training.random_start import random_start
 
 __all__ = ["LIGHT", "Config", "Trained", "run", "train_one"]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from numerics.experiment import QUIET, Experiment, Options
-from numerics.random_start import SweepConfig, sweep
+from numerics.training.random_start import SweepConfig, sweep
 
 __all__ = ["LIGHT", "Config", "run"]
 
@@ -26,7 +26,7 @@ LIGHT = Config(runs=3, N_test=2000, sizes=(10, 50, 200, 1000))
 
 
 def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
-    """Measure every number of images; see :func:`numerics.random_start.sweep`."""
+    """Measure every number of images; see :func:`numerics.training.random_start.sweep`."""
     return sweep(config, {"N": config.sizes}, options)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from numerics.experiment import QUIET, Experiment, Options
-from numerics.random_start import SweepConfig, sweep
+from numerics.training.random_start import SweepConfig, sweep
 
 __all__ = ["LIGHT", "Config", "run"]
 
@@ -29,7 +29,9 @@ LIGHT = Config(runs=3, N_test=1000, dimensions=(8, 32), dimensions_few=(8, 32, 1
 
 
 def run(config: Config, options: Options = QUIET) -> dict[str, Any]:
-    """Measure every dimension at both numbers of images; see :func:`numerics.random_start.sweep`.
+    """Measure every dimension at both numbers of images.
+
+    See :func:`numerics.training.random_start.sweep`.
 
     Returns
     -------

@@ -11,21 +11,21 @@ import numpy as np
 import sympy as sp
 from flint import arb
 
-from theory.certified import ball
-from theory.distribution import bayes_error, f_star_error, invariant_error, spurious_law
-from theory.dynamics import gradient_flow
-from theory.equal_logits import (
+from theory.bounds.linear import monotone_bound, window_probabilities
+from theory.data.law import bayes_error, f_star_error, invariant_error, spurious_law
+from theory.dynamics.descent import gradient_flow
+from theory.dynamics.slow_attention import slow_attention
+from theory.expectation.certified import ball
+from theory.expectation.equal_logits import (
     climb_floor,
     drive_sign,
     equal_logits,
     plateau_at_equal_logits,
 )
-from theory.linear import monotone_bound, window_probabilities
-from theory.population import expectation
-from theory.reduction import AttentionLevels, set_terms
+from theory.expectation.population import evaluate_in_floats
 from theory.setting import Coefficients, Setting
-from theory.slow_attention import slow_attention
 from theory.statements.statement import Statement, certified, property_, require, symbolic
+from theory.symmetry.reduction import AttentionLevels, set_terms
 
 __all__ = ["REGION", "STATEMENTS"]
 
@@ -346,7 +346,7 @@ def slow_path_of_the_code() -> float:
     require(path.gamma[0] == path.rho[0] == 0, "it starts at γ = ρ = 0")
     error = 0.0
     for k in range(1, len(path) - 1):
-        found = expectation(setting, path.state(k), method="enumeration")
+        found = evaluate_in_floats(setting, path.state(k), method="enumeration")
         error = max(error, abs(found.gradient.alpha / found.scale.alpha))
         velocity = -np.array([found.gradient.gamma, found.gradient.rho])
         chord = np.array([path.gamma[k + 1] - path.gamma[k - 1], path.rho[k + 1] - path.rho[k - 1]])

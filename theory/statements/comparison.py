@@ -15,13 +15,14 @@ import numpy as np
 import sympy as sp
 from sympy.combinatorics import PermutationGroup
 
-from theory.dynamics import gradient_descent
-from theory.model import enumerate_samples
-from theory.partition import Partition, orbitals
-from theory.population import population_gradient
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
+from theory.dynamics.descent import gradient_descent
+from theory.expectation.population import population_gradient
+from theory.model.exact import network, rational_sigmoid, symmetric_weights
 from theory.setting import Coefficients, Setting
-from theory.statements.network import network, rational_sigmoid, symmetric_weights
 from theory.statements.statement import Statement, simulated, symbolic
+from theory.symmetry.orbitals import orbitals
 
 __all__ = ["STATEMENTS"]
 

@@ -18,15 +18,15 @@ import numpy as np
 import sympy as sp
 from hypothesis import strategies as st
 
-from theory.certified import ball
-from theory.concentration import gap_bound, images_for_association
-from theory.image_law import gradient_law, listed_gradients
-from theory.model import enumerate_samples
-from theory.partition import Partition, is_associated, margin
-from theory.reduction import AttentionLevels
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
+from theory.expectation.certified import ball
+from theory.finite_sample.concentration import gap_bound, images_for_association
+from theory.finite_sample.image_law import gradient_law, listed_gradients
+from theory.model.association import is_associated, margin
+from theory.model.exact import network, rational_sigmoid, symmetric_weights
 from theory.setting import Coefficients, Setting
 from theory.statements.comparison import _SETTING, _draw, _gradients
-from theory.statements.network import network, rational_sigmoid, symmetric_weights
 from theory.statements.statement import (
     Statement,
     certified,
@@ -35,6 +35,7 @@ from theory.statements.statement import (
     simulated,
     symbolic,
 )
+from theory.symmetry.reduction import AttentionLevels
 
 __all__ = ["STATEMENTS"]
 

@@ -15,7 +15,7 @@ from itertools import product
 import numpy as np
 import sympy as sp
 
-from theory.distribution import (
+from theory.data.law import (
     bayes_error,
     f_star,
     f_star_error,
@@ -23,8 +23,8 @@ from theory.distribution import (
     set_types,
     spurious_law,
 )
-from theory.model import Sample, enumerate_samples
-from theory.partition import Partition
+from theory.data.partition import Partition
+from theory.data.samples import Sample, enumerate_samples
 from theory.setting import Setting
 from theory.statements.statement import Statement, certified, symbolic
 

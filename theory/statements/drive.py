@@ -11,23 +11,16 @@ from typing import Any
 import sympy as sp
 from flint import arb, ctx
 
-from theory.certified import ball, certified_expectation
-from theory.distribution import invariant_error, spurious_law
-from theory.enumeration import rational_slope
-from theory.model import enumerate_samples, polynomial_activation
-from theory.partition import Partition
-from theory.reduction import (
-    SYMBOLS,
-    AttentionLevels,
-    set_terms,
-)
+from theory.data.law import invariant_error, spurious_law
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
+from theory.expectation.certified import ball, certified_expectation
+from theory.expectation.enumeration import rational_slope
+from theory.model.exact import rational_sigmoid
+from theory.model.vit import polynomial_activation
 from theory.setting import Coefficients, Setting
-from theory.statements.network import rational_sigmoid
-from theory.statements.statement import (
-    Statement,
-    certified,
-    symbolic,
-)
+from theory.statements.statement import Statement, certified, symbolic
+from theory.symmetry.reduction import SYMBOLS, AttentionLevels, set_terms
 
 __all__ = ["STATEMENTS"]
 

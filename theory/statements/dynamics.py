@@ -11,25 +11,15 @@ import numpy as np
 import sympy as sp
 from flint import arb, ctx
 
-from theory.certificates import TABLE, certificate
-from theory.certificates.proof import all_steps, proved_steps
-from theory.certified import ball, certified_expectation
-from theory.dynamics import acts, gradient_descent, gradient_flow
-from theory.model import enumerate_samples
-from theory.partition import Partition
-from theory.reduction import (
-    AttentionLevels,
-    set_terms,
-)
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
+from theory.dynamics.certificates import TABLE, certificate
+from theory.dynamics.certificates.proof import all_steps, proved_steps
+from theory.dynamics.descent import acts, gradient_descent, gradient_flow
+from theory.expectation.certified import ball, certified_expectation
 from theory.setting import Coefficients, Setting
-from theory.statements.statement import (
-    Check,
-    Statement,
-    certified,
-    property_,
-    require,
-    symbolic,
-)
+from theory.statements.statement import Check, Statement, certified, property_, require, symbolic
+from theory.symmetry.reduction import AttentionLevels, set_terms
 
 __all__ = ["STATEMENTS"]
 

@@ -17,27 +17,27 @@ import sympy as sp
 from flint import acb, arb, ctx, fmpq_mpoly_ctx
 from hypothesis import strategies as st
 
-from theory.certified import ball
-from theory.distribution import set_types
-from theory.enumeration import (
+from theory.data.law import set_types
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
+from theory.expectation.certified import ball
+from theory.expectation.enumeration import (
     configuration_count,
     configurations,
     expectation_by_enumeration,
 )
-from theory.expectation import Expectation
-from theory.model import enumerate_samples
-from theory.partition import Partition
-from theory.quadrature import expectation_by_quadrature
-from theory.reduction import (
+from theory.expectation.quadrature import expectation_by_quadrature
+from theory.expectation.result import Expectation
+from theory.setting import Coefficients, Setting
+from theory.statements.statement import Statement, certified, property_, require, symbolic
+from theory.statements.truth import truth
+from theory.symmetry.reduction import (
     SYMBOLS,
     AttentionLevels,
     set_derivatives,
     set_output,
     stable_terms,
 )
-from theory.setting import Coefficients, Setting
-from theory.statements.statement import Statement, certified, property_, require, symbolic
-from theory.statements.truth import truth
 
 __all__ = ["ADVERSARIAL", "STATEMENTS", "adversarial_problem", "excess"]
 

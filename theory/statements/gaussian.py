@@ -10,9 +10,9 @@ import flint
 import numpy as np
 import sympy as sp
 
-from theory.gaussian import SetMoments, cubic_moments, drive_bracket, set_drive, set_moments
-from theory.partition import Partition
-from theory.statements.network import mean_gradient, network, symmetric_weights
+from theory.data.gaussian import SetMoments, cubic_moments, drive_bracket, set_drive, set_moments
+from theory.data.partition import Partition
+from theory.model.exact import mean_gradient, network, symmetric_weights
 from theory.statements.statement import Statement, certified, simulated, symbolic
 
 __all__ = ["STATEMENTS"]

@@ -16,9 +16,13 @@ import flint
 import sympy as sp
 from hypothesis import strategies as st
 
-from theory.distribution import bayes_error, f_star_error, invariant_error
-from theory.invariant import average_feature_law, count_law, invariant_minimum, least_average_error
-from theory.linear import (
+from theory.bounds.invariant import (
+    average_feature_law,
+    count_law,
+    invariant_minimum,
+    least_average_error,
+)
+from theory.bounds.linear import (
     any_rule_error,
     decoding_disagreement,
     largest_window,
@@ -27,8 +31,9 @@ from theory.linear import (
     sum_disagreement,
     window_probabilities,
 )
-from theory.model import enumerate_samples
-from theory.partition import Partition
+from theory.data.law import bayes_error, f_star_error, invariant_error
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
 from theory.setting import Setting
 from theory.statements.statement import Statement, certified, property_, require, symbolic
 

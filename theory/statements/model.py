@@ -10,22 +10,23 @@ import numpy as np
 import sympy as sp
 from hypothesis import strategies as st
 
-from theory.certificates import certificate
-from theory.certified import ball
-from theory.distribution import invariant_error, spurious_law
-from theory.dynamics import gradient_descent
-from theory.model import SimplifiedViT, enumerate_samples, polynomial_activation
-from theory.partition import (
-    Partition,
+from theory.data.law import invariant_error, spurious_law
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
+from theory.dynamics.certificates import certificate
+from theory.dynamics.descent import gradient_descent
+from theory.expectation.certified import ball
+from theory.model.association import (
     association_score,
     is_associated,
     margin,
     top_c,
     top_c_is_unique,
 )
-from theory.reduction import AttentionLevels, set_terms
+from theory.model.vit import SimplifiedViT, polynomial_activation
 from theory.setting import Coefficients, Setting
 from theory.statements.statement import Statement, certified, property_, require, symbolic
+from theory.symmetry.reduction import AttentionLevels, set_terms
 
 __all__ = ["STATEMENTS"]
 

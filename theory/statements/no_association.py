@@ -16,8 +16,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from theory.distribution import bayes_error, f_star_error
-from theory.encodings import (
+from theory.bounds.encodings import (
     derange,
     hard_attention_error,
     minimal_gram,
@@ -25,12 +24,15 @@ from theory.encodings import (
     set_derangement,
     value_map,
 )
-from theory.model import SimplifiedViT, enumerate_samples, polynomial_activation
-from theory.partition import Partition, is_associated, top_c, top_c_is_unique
-from theory.reduction import AttentionLevels
+from theory.data.law import bayes_error, f_star_error
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
+from theory.model.association import is_associated, top_c, top_c_is_unique
+from theory.model.exact import symmetric_weights
+from theory.model.vit import SimplifiedViT, polynomial_activation
 from theory.setting import Setting
-from theory.statements.network import symmetric_weights
 from theory.statements.statement import Statement, certified, symbolic
+from theory.symmetry.reduction import AttentionLevels
 
 __all__ = ["STATEMENTS"]
 

@@ -15,10 +15,10 @@ from typing import Any
 import flint
 import numpy as np
 
-from theory.certified import ball, certified_expectation
-from theory.model import enumerate_samples
-from theory.partition import Partition
-from theory.perturbation import lipschitz_matrix, small_start_bound
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
+from theory.expectation.certified import ball, certified_expectation
+from theory.finite_sample.perturbation import lipschitz_matrix, small_start_bound
 from theory.setting import Coefficients, Setting
 from theory.statements.concentration import (
     _HALF,

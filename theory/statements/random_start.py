@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import product
 
-from theory.model import enumerate_samples
-from theory.partition import Partition
-from theory.statements.network import Derivatives, network, rational_sigmoid
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
+from theory.model.exact import Derivatives, network, rational_sigmoid
 from theory.statements.statement import Statement, certified, symbolic
 
 __all__ = ["STATEMENTS"]

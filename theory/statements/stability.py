@@ -12,12 +12,11 @@ import flint
 import numpy as np
 import sympy as sp
 
-from theory.certified import ball
-from theory.model import SimplifiedViT, enumerate_samples, polynomial_activation
-from theory.partition import (
-    Partition,
-)
-from theory.statements.network import rational_sigmoid, symmetric_weights
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
+from theory.expectation.certified import ball
+from theory.model.exact import rational_sigmoid, symmetric_weights
+from theory.model.vit import SimplifiedViT, polynomial_activation
 from theory.statements.statement import Statement, certified, symbolic
 
 __all__ = ["STATEMENTS"]

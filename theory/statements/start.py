@@ -8,22 +8,15 @@ from itertools import permutations, product
 
 import sympy as sp
 
-from theory.enumeration import rational_slope
-from theory.model import SimplifiedViT, enumerate_samples, polynomial_activation
-from theory.partition import Partition
-from theory.reduction import (
-    SYMBOLS,
-    AttentionLevels,
-    pair_counts,
-    set_derivatives,
-)
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
+from theory.dynamics.start import EXCESS, start_rates
+from theory.expectation.enumeration import rational_slope
+from theory.model.exact import mean_gradient, rational_sigmoid, symmetric_weights
+from theory.model.vit import SimplifiedViT, polynomial_activation
 from theory.setting import Setting
-from theory.start import EXCESS, start_rates
-from theory.statements.network import mean_gradient, rational_sigmoid, symmetric_weights
-from theory.statements.statement import (
-    Statement,
-    symbolic,
-)
+from theory.statements.statement import Statement, symbolic
+from theory.symmetry.reduction import SYMBOLS, AttentionLevels, pair_counts, set_derivatives
 
 __all__ = ["STATEMENTS"]
 

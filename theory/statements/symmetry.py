@@ -13,18 +13,15 @@ import sympy as sp
 from hypothesis import strategies as st
 from sympy.combinatorics import Permutation, PermutationGroup
 
-from theory.model import SimplifiedViT, enumerate_samples, polynomial_activation
-from theory.partition import (
-    Partition,
-    grid_shift_generators,
-    orbitals,
-    product_generators,
-)
-from theory.reduction import AttentionLevels, set_terms
-from theory.reduction_proof import Refuted, prove_reduction
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
+from theory.model.exact import mean_gradient, network, symmetric_weights
+from theory.model.vit import SimplifiedViT, polynomial_activation
 from theory.setting import Setting
-from theory.statements.network import mean_gradient, network, symmetric_weights
 from theory.statements.statement import Statement, property_, require, symbolic
+from theory.symmetry.orbitals import grid_shift_generators, orbitals, product_generators
+from theory.symmetry.proof import Refuted, prove_reduction
+from theory.symmetry.reduction import AttentionLevels, set_terms
 
 __all__ = ["STATEMENTS"]
 

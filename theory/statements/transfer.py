@@ -16,15 +16,16 @@ import flint
 import numpy as np
 import sympy as sp
 
-from theory.distribution import invariant_error
-from theory.encodings import hard_attention_error, power_tolerance
-from theory.invariant import all_partitions
-from theory.model import SimplifiedViT, enumerate_samples, polynomial_activation
-from theory.partition import Partition
+from theory.bounds.encodings import hard_attention_error, power_tolerance
+from theory.bounds.invariant import all_partitions
+from theory.bounds.transfer import averaging_failure, box_bound, empty_boxes
+from theory.data.law import invariant_error
+from theory.data.partition import Partition
+from theory.data.samples import enumerate_samples
+from theory.model.exact import symmetric_weights
+from theory.model.vit import SimplifiedViT, polynomial_activation
 from theory.setting import Setting
-from theory.statements.network import symmetric_weights
 from theory.statements.statement import Statement, certified, simulated, symbolic
-from theory.transfer import averaging_failure, box_bound, empty_boxes
 
 __all__ = ["STATEMENTS"]
 

@@ -1,0 +1,1 @@
+"""What is read off networks: coefficients, spatial structure, accuracy, cost, time."""

@@ -1,0 +1,1 @@
+"""Networks: the one-layer ViT of the paper, real ViTs, and a CNN beside them."""

@@ -1,0 +1,1 @@
+"""One training of each kind: descent, random starts, new features, two attentions compared."""

@@ -1,0 +1,1 @@
+"""Training on the population: the start, descent and flow, slow attention, certificates."""

@@ -1,0 +1,1 @@
+"""Population loss and gradient: one number by enumeration, quadrature, balls, equal logits."""

@@ -1,0 +1,1 @@
+"""Theorem 4.2: how far N images lead from the population."""

@@ -1,0 +1,1 @@
+"""Orbitals, and the reduction to three coefficients with its machine proof."""
