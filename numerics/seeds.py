@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from theory.inputs import integer
+
 __all__ = ["seed_of"]
 
 #: Streams of a run beside that of its seed itself, which is below 2³¹: what is added to it.
@@ -26,6 +28,7 @@ def seed_of(use: str, *numbers: int) -> int:
     >>> len({seed_of("batch", 0, 1), seed_of("batch", 1, 0), seed_of("order", 0, 1)})
     3
     """
+    numbers = tuple(integer("number", number, least=0) for number in numbers)
     if use in ADDED:
         return ADDED[use] + sum(numbers)
     entropy = (HASHED[use], len(numbers), *numbers)

@@ -216,7 +216,7 @@ CALLS: dict[str, Callable[[Callable[[int], Any]], Any]] = {
     "GaussianConvolution": lambda n: GaussianConvolution(SETS, AXIS, n(2), n(1)).sample(
         n(3), torch.Generator().manual_seed(0)
     ),
-    "FitConfig": lambda n: FitConfig(steps=n(100), batch=n(64), accumulate=n(2), seed=n(3)),
+    "FitConfig": lambda n: FitConfig(steps=n(100), batch=n(64), log_every=n(2), seed=n(3)),
     "seed_of": lambda n: seed_of("item", n(3), n(100)),
     "build_cnn": lambda n: build_cnn(n(2), width=n(1), channels=n(1), blocks=n(1), seed=n(3)),
     "build_vit": lambda n: build_vit(
