@@ -36,7 +36,6 @@ TRIALS = "trials by hand before the record was made, kept in no record: told, no
 # chapter -> how a paragraph begins -> why no cell can assert the numbers in it.
 EXCEPTIONS = {
     "assumption-2": {"The exception is $(L,C,q)=(14,14,0.9)$": TRIALS},
-    "dynamics": {"The balls widen by a factor of three": "a range over the steps of stored boxes"},
     "real-vits": {
         "- *What was tuned.*": TRIALS,
         "- *The synthetic sets*": TRIALS,
