@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from flint import arb
 
 __all__ = ["UNIT", "Rounded", "least_error", "rounded"]
 
@@ -88,10 +89,12 @@ def rounded(number: Any) -> Rounded:
 
 
 def least_error(first: Any, *others: Any) -> Any:
-    """Of several ways to compute the same array, element by element the one with least error.
+    """Of several ways to compute one number, the one with least error; for arrays, each element's.
 
-    Numbers other than :class:`Rounded` do not differ: the first.
+    Of balls the narrowest, of numbers of other rings, which do not differ, the first.
     """
+    if isinstance(first, arb):
+        return min((first, *others), key=lambda ball: ball.rad())
     for other in others:
         if isinstance(first, Rounded) and not first.is_zero:
             worse = other.error < first.error
