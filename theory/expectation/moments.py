@@ -194,12 +194,12 @@ class TiltedSamples:
         whole = steps * (others - 1) * self._lift(mean) * apart
         whole += mean * (32 + self.of_scale[entry] + omega * size_signal[0])
         # The law of types is rounded too, and so is each phase.
-        own = law * (self.of_law[entry] + omega[:, None] * size[0])
+        own = self.of_law[entry] + omega[:, None] * size[0]
+        factor = EPS * law * (whole[:, None] + mean[:, None] * own)
         rounding = np.empty((5, len(entry)))
-        for row, factor in ((rounding, law), (shares := np.empty_like(rounding), own)):
-            row[0] = factor.sum(axis=1)
-            row[1:] = size_signal * row[0] + others * np.einsum("gmt,mt->gm", size, factor)
-        return moments, EPS * (rounding * whole + shares * mean), mean
+        rounding[0] = factor.sum(axis=1)
+        rounding[1:] = size_signal * rounding[0] + others * np.einsum("gmt,mt->gm", size, factor)
+        return moments, rounding, mean
 
     def of_terms(self, entry: np.ndarray, log_unit: float) -> tuple[np.ndarray, np.ndarray]:
         """Bounds on E[e^{−cF}|dG|; T] and E[e^{−cF}|dF|e^{|dF|}|G|; T], summed over entries.
@@ -224,4 +224,5 @@ class TiltedSamples:
         largest = errors_signal[0] + others * errors[0].max(axis=1)
         unit = np.minimum(1.0, mean * self._lift(mean))
         unit *= np.exp(self.scale[entry] - log_unit)
-        return direct @ unit, both @ (unit * np.exp(np.minimum(largest, 700.0)))
+        with np.errstate(over="ignore"):
+            return direct @ unit, both @ (unit * np.exp(np.minimum(largest, 700.0)))
