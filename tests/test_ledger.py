@@ -748,6 +748,7 @@ def test_each_statement_gets_its_badge() -> None:
     ledger_pages.add_badges(app_with(Path(), held), document, "chapter")
     (badge,) = document.findall(nodes.reference)
     assert badge["refuri"] == "ledger.html#ledger-a"
+    assert badge["reftitle"] == "symbolic: planted; symbolic: planted; property: planted"
     assert badge.astext() == "proved symbolic ×2, property"
     assert badge.parent.parent is document[0]
 
@@ -762,6 +763,27 @@ def test_the_table_holds_what_the_filters_ask_for() -> None:
         *("status-proved", "status-defined", "kind-lemma", "kind-definition"),
         *("check-property", "check-symbolic"),
     }
+
+
+def test_a_row_has_what_is_claimed_beside_what_was_decided() -> None:
+    claim = replace(
+        lemma("a", Verdict.PROVED, Verdict.SUPPORTED), text="So $x>0$.", hypotheses=("$y>0$", "z")
+    )
+    example = replace(claim, id="b", kind="example", hypotheses=(), paper="Theorem 9")
+    held = records(TERM, claim, example)
+    rows = {name: ledger_pages.LedgerTable.row(record) for name, record in held.items()}
+    says, _, decided, _ = (cell.astext() for cell in rows["a"])
+    assert "So x>0." in says
+    assert "Under: y>0; z." in says
+    assert "Not in the paper." in says
+    assert [node.astext() for node in rows["a"].findall(nodes.math)] == ["x>0", "y>0"]
+    assert re.findall(r"(\w+): planted", decided) == ["symbolic", "property"]
+    assert "The rest of it: the proof in words after a." in decided
+    says, _, decided, _ = (cell.astext() for cell in rows["b"])
+    assert "Under" not in says
+    assert "Theorem 9 of the paper, ours." in says
+    assert "proof in words" not in decided
+    assert "It claims nothing." in rows["def-term"].astext()
 
 
 def test_titles_keep_their_formulas() -> None:

@@ -25,7 +25,7 @@ __all__ = ["House", "arrows", "draw", "first_line", "order", "running_back", "se
 ROOT = Path(__file__).resolve().parents[2]
 Arrow = tuple[str, str]
 # The width of the arcs, the height of a row, the gap between packages, the width of a letter.
-ARCS, ROW, GAP, LETTER, EDGE = 150, 24, 14, 6, 12
+ARCS, ROW, GAP, LETTER, EDGE = 144, 24, 14, 6.2, 12
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def draw(lines: Mapping[str, str], found: set[Arrow]) -> str:
     }
     height = max(place.values()) + ROW / 2 + EDGE
     left = EDGE + ARCS
-    name_width = 1.28 * LETTER * max(map(len, lines)) + EDGE  # names are bold
+    name_width = 1.3 * LETTER * max(map(len, lines)) + EDGE  # names are bold
     width = left + name_width + LETTER * max(map(len, lines.values())) + EDGE
     groups = []
     for room, line in lines.items():

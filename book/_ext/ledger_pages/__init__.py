@@ -202,7 +202,9 @@ class LedgerTable(SphinxDirective):
         body = nodes.tbody()
         body += [self.row(record) for record in records]
         group += [nodes.thead("", head), body]
-        table = nodes.table("", group, classes=["ledger-table", "colwidths-given"], ids=["ledger-table"])
+        table = nodes.table(
+            "", group, classes=["ledger-table", "colwidths-given"], ids=["ledger-table"]
+        )
         script = f"<script>\n{SCRIPT.read_text('utf-8')}</script>"
         return [
             nodes.raw("", self.filters(records), format="html"),
