@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import re
 from itertools import combinations
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from docutils import nodes
 from docutils.utils import new_document
 
 from book import build, figures
-from book._ext import companion
+from book._ext import companion, house
 
 # ---------------------------------------------------------------- the cache knows its inputs
 
@@ -99,8 +100,9 @@ def test_formulas_of_a_module_become_literal_blocks() -> None:
 
 
 def test_examples_of_the_extension_run() -> None:
-    failed, attempted = doctest.testmod(companion)
-    assert (failed, attempted) == (0, 2)
+    for module, examples in ((companion, 2), (house, 1)):
+        failed, attempted = doctest.testmod(module)
+        assert (failed, attempted) == (0, examples)
 
 
 def test_a_property_keeps_the_words_before_its_first_colon() -> None:
@@ -110,6 +112,46 @@ def test_a_property_keeps_the_words_before_its_first_colon() -> None:
         companion.read_docstring(None, what, "m.C.p", None, None, lines)
         read = str(napoleon.NumpyDocstring(lines, napoleon.Config(), what=what, name="p"))
         assert (lines[-1] in read and ":type:" not in read) is kept
+
+
+# ---------------------------------------------------------------- the house
+
+ROOMS = house.order()
+
+
+def test_every_room_is_in_the_picture() -> None:
+    found = [
+        f"{package}.{path.stem}"
+        for package in ("theory", "numerics")
+        for path in (house.ROOT / package).iterdir()
+        if (path / "__init__.py").is_file() or (path.suffix == ".py" and path.stem != "__init__")
+    ]
+    assert sorted(ROOMS) == sorted(found)
+    assert all(map(house.first_line, ROOMS))
+
+
+def test_every_arrow_of_the_house_points_up() -> None:
+    found = house.arrows()
+    assert house.running_back(ROOMS, found) == []
+    assert {("theory.ledger", "theory.statements"), ("numerics.data", "theory.setting")} <= found
+    drawing = house.draw({room: house.first_line(room) for room in ROOMS}, found)
+    arcs = re.findall(r'd="M\d+ ([\d.]+)C.* ([\d.]+)" marker-end', drawing.replace("/>", "/>\n"))
+    assert len(arcs) == len(found)
+    assert all(float(end) < float(begin) for begin, end in arcs)
+
+
+def test_an_arrow_that_runs_back_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    attic = tmp_path / "attic_of_tests"
+    (attic / "low").mkdir(parents=True)
+    (attic / "__init__.py").touch()
+    (attic / "low" / "__init__.py").touch()
+    (attic / "low" / "deep.py").write_text("def f():\n    from .. import high\n")
+    (attic / "high.py").write_text("from .low import deep\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    low, high = f"{attic.name}.low", f"{attic.name}.high"
+    found = house.arrows((attic.name,))
+    assert found == {(low, high), (high, low)}
+    assert house.running_back([low, high], found) == [(low, high)]
 
 
 # ---------------------------------------------------------------- colours

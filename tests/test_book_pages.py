@@ -18,7 +18,7 @@ import yaml
 from page_checks import CHECKS, Visit, broken_links, complaints, repeated_identifiers
 from playwright.sync_api import Browser, Error, sync_playwright
 
-from book._ext import companion
+from book._ext import companion, house
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 HTML = BOOK / "_build" / "html"
@@ -97,6 +97,28 @@ def test_search_finds_a_chapter(built: Path, visit: Open) -> None:
     links = found.page.locator("#search-results li a").evaluate_all("all => all.map(a => a.href)")
     assert any("symmetry.html" in link for link in links)
     assert complaints(found) == {}
+
+
+@pytest.mark.book
+@pytest.mark.parametrize("width", [WIDE, PHONE])
+def test_the_ledger_is_read_without_scrolling_sideways(
+    built: Path, visit: Open, width: int
+) -> None:
+    page = visit(built / "ledger.html", width=width).page
+    page.wait_for_selector("#ledger-table mjx-container")
+    table = page.locator("#ledger-table")
+    assert table.evaluate("table => table.scrollWidth <= table.clientWidth")
+    # A formula that is too wide scrolls alone; it does not lie over the next column.
+    covered = """cells => cells.filter(cell => cell.scrollWidth > cell.clientWidth + 1)
+      .map(cell => cell.parentElement.id)"""
+    assert table.locator("td").evaluate_all(covered) == []
+
+
+@pytest.mark.book
+def test_arrows_of_the_house_are_drawn(built: Path, visit: Open) -> None:
+    page = visit(built / "house.html").page
+    assert page.locator(".house svg path[marker-end]").count() == len(house.arrows())
+    assert page.locator(".house svg text.name").all_text_contents() == house.order()
 
 
 @pytest.mark.book

@@ -9,6 +9,7 @@ from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -97,6 +98,24 @@ def stated() -> dict[str, tuple[str, str]]:
 def test_the_chapters_state_what_the_ledger_holds() -> None:
     held = {statement.id: (statement.kind, statement.title) for statement in STATEMENTS}
     assert held == stated()
+
+
+PROOF = re.compile(r"^:{3,}\{prf:\w+\}.*\n:label: (\S+)$|^:{3,}\{dropdown\} Proof$", re.MULTILINE)
+
+
+def proved_in_words(chapter: str) -> list[str]:
+    """Labels of the statements with a folded proof before the next statement, as they occur."""
+    found = list(PROOF.finditer(chapter))
+    return [a[1] for a, b in pairwise(found) if a[1] and not b[1]]
+
+
+def test_what_is_said_to_have_a_proof_in_words_has_one() -> None:
+    found = [x for path in sorted(BOOK.glob("*.md")) for x in proved_in_words(path.read_text())]
+    assert sorted(found) == sorted(s.id for s in STATEMENTS if s.proof_in_words)
+    two = (
+        ":::{prf:lemma} A\n:label: a\n:::\n:::{prf:lemma} B\n:label: b\n:::\n:::{dropdown} Proof\n"
+    )
+    assert proved_in_words(two) == ["b"]
 
 
 def test_entries_stand_in_the_order_of_their_proofs() -> None:
@@ -592,7 +611,10 @@ def test_a_claim_needs_a_required_check() -> None:
 
 # ---------------------------------------------------------------- the command
 
-FIELDS = ["id", "kind", "title", "paper", "relation", "depends", "status", "checks"]
+FIELDS = [
+    *("id", "kind", "title", "text", "hypotheses", "proof_in_words"),
+    *("paper", "relation", "depends", "status", "checks"),
+]
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, *statements: Statement) -> None:
@@ -607,6 +629,10 @@ def test_json_has_exactly_the_fields() -> None:
     assert list(record) == FIELDS
     assert (record["id"], record["status"], record["paper"]) == ("lem-shift", "PROVED", None)
     assert record["depends"] == ["def-vit"]
+    assert record["proof_in_words"] is True
+    (shift,) = (statement for statement in STATEMENTS if statement.id == "lem-shift")
+    assert record["text"].split() == shift.text.split()
+    assert record["hypotheses"] == list(shift.hypotheses)
     assert [list(c) for c in record["checks"]] == [["kind", "verdict", "evidence", "seconds"]]
 
 
@@ -633,6 +659,21 @@ def test_the_table_shows_titles_as_they_are_and_what_failed(
     assert "On [D] and $x$" in done.output
     assert "lem-x, symbolic: {'scope': 'planted'}" in done.output
     assert "2 statements, 1 checks" in done.output
+
+
+def test_one_statement_is_shown_with_its_scopes(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = replace(
+        lemma("lem-x", Verdict.PROVED), text="On [D]:\n    $x$.", hypotheses=("$D>1$", "$x$ odd")
+    )
+    plant(monkeypatch, TERM, shown)
+    said = runner.invoke(app, ["ledger", "--only", "lem-x"]).output.splitlines()
+    start = said.index("  On [D]: $x$.")
+    assert said[start + 1 : start + 4] == [
+        "  under: $D>1$; $x$ odd",
+        "  symbolic, PROVED: planted",
+        "  the rest: the proof in words, in its chapter",
+    ]
+    assert "planted" not in runner.invoke(app, ["ledger"]).output
 
 
 def test_an_unknown_identifier_is_refused() -> None:
@@ -707,6 +748,7 @@ def test_each_statement_gets_its_badge() -> None:
     ledger_pages.add_badges(app_with(Path(), held), document, "chapter")
     (badge,) = document.findall(nodes.reference)
     assert badge["refuri"] == "ledger.html#ledger-a"
+    assert badge["reftitle"] == "symbolic: planted; symbolic: planted; property: planted"
     assert badge.astext() == "proved symbolic ×2, property"
     assert badge.parent.parent is document[0]
 
@@ -721,6 +763,27 @@ def test_the_table_holds_what_the_filters_ask_for() -> None:
         *("status-proved", "status-defined", "kind-lemma", "kind-definition"),
         *("check-property", "check-symbolic"),
     }
+
+
+def test_a_row_has_what_is_claimed_beside_what_was_decided() -> None:
+    claim = replace(
+        lemma("a", Verdict.PROVED, Verdict.SUPPORTED), text="So $x>0$.", hypotheses=("$y>0$", "z")
+    )
+    example = replace(claim, id="b", kind="example", hypotheses=(), paper="Theorem 9")
+    held = records(TERM, claim, example)
+    rows = {name: ledger_pages.LedgerTable.row(record) for name, record in held.items()}
+    says, _, decided, _ = (cell.astext() for cell in rows["a"])
+    assert "So x>0." in says
+    assert "Under: y>0; z." in says
+    assert "Not in the paper." in says
+    assert [node.astext() for node in rows["a"].findall(nodes.math)] == ["x>0", "y>0"]
+    assert re.findall(r"(\w+): planted", decided) == ["symbolic", "property"]
+    assert "The rest of it: the proof in words after a." in decided
+    says, _, decided, _ = (cell.astext() for cell in rows["b"])
+    assert "Under" not in says
+    assert "Theorem 9 of the paper, ours." in says
+    assert "proof in words" not in decided
+    assert "It claims nothing." in rows["def-term"].astext()
 
 
 def test_titles_keep_their_formulas() -> None:

@@ -138,6 +138,18 @@ def _ledger_table(entries: Sequence[Entry]) -> Table:
     return table
 
 
+def _detail(entry: Entry) -> str:
+    """What a statement says, under what, and what exactly its checks decided."""
+    record = entry.record()
+    under = [f"  under: {'; '.join(record['hypotheses'])}"] if record["hypotheses"] else []
+    decided = [
+        f"  {check['kind']}, {check['verdict']}: {check['evidence']['scope']}"
+        for check in record["checks"]
+    ]
+    rest = ["  the rest: the proof in words, in its chapter"] * record["proof_in_words"]
+    return "\n".join([f"  {record['text']}", *under, *decided, *rest])
+
+
 @app.command()
 def ledger(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON array, for programs.")] = False,
@@ -163,6 +175,9 @@ def ledger(
     else:
         console = Console()
         console.print(_ledger_table(shown))
+        if only is not None:
+            # One line each, however wide the window: a formula is then copied whole.
+            console.print(*map(_detail, shown), markup=False, highlight=False, soft_wrap=True)
         for entry in entries:
             for each in (each for each in entry.checks if not each.passed):
                 text = f"{entry.statement.id}, {each.check.kind}: {dict(each.finding.evidence)}"

@@ -168,6 +168,11 @@ class Statement:
         """Whether it sets terms or hypotheses, rather than claims."""
         return self.kind in ("definition", "assumption")
 
+    @property
+    def proof_in_words(self) -> bool:
+        """Whether its chapter proves it in words; that proof covers what the scopes leave open."""
+        return self.kind in ("lemma", "proposition", "theorem", "corollary")
+
 
 def _is_exact(value: Any) -> bool:
     if isinstance(value, sp.Basic):

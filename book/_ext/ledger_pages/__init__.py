@@ -5,7 +5,8 @@ The ledger runs once a build; its results are kept in ``_build/ledger.json`` und
 entry, an entry that no chapter states, and an entry that is not proved are warnings, hence a failed
 build.
 
-* ``:::{ledger-table}`` lists every entry, with filters that a small script of this folder runs.
+* ``:::{ledger-table}`` lists every entry: what it says and under what, beside what its checks
+  decided, with filters that a small script of this folder runs.
 * ``:::{ledger-graph}`` draws what rests on what, as inline SVG.
 """
 
@@ -108,6 +109,7 @@ def add_badges(app: Sphinx, doctree: nodes.document, docname: str) -> None:
             "",
             nodes.inline("", status, classes=["ledger-status", f"is-{status}"]),
             nodes.Text(f" {kinds}" if kinds else " nothing to check"),
+            reftitle="; ".join(f"{c['kind']}: {c['evidence']['scope']}" for c in record["checks"]),
             refuri=f"{page}#ledger-{record['id']}",
             internal=True,
             classes=["ledger-badge"],
@@ -148,19 +150,34 @@ def _evidence(check: Record) -> str:
     return ", ".join([*words, f"{check['seconds']:.2f} s"])
 
 
+def _statement_cell(record: Record) -> list[nodes.Node]:
+    """What it says, under what, and where the paper says it."""
+    name = nodes.paragraph("", "", _statement_link(record["id"]), nodes.Text(". "))
+    name += nodes.strong("", "", *_with_mathematics(record["title"]))
+    cell = [name, nodes.paragraph("", "", *_with_mathematics(record["text"]))]
+    if record["hypotheses"]:
+        under = _with_mathematics(f"Under: {'; '.join(record['hypotheses'])}.")
+        cell.append(nodes.paragraph("", "", *under, classes=["ledger-small"]))
+    paper = f"{record['paper']} of the paper, {record['relation']}"
+    where = paper if record["paper"] else "Not in the paper"
+    return [*cell, nodes.paragraph("", f"{where}.", classes=["ledger-small"])]
+
+
 def _checks_cell(record: Record) -> list[nodes.Node]:
-    cell: list[nodes.Node] = []
+    """The scope of each check, with its evidence, and what no check decides."""
+    decided = nodes.bullet_list()
     for check in record["checks"]:
-        verdict = check["verdict"].lower()
-        cell.append(
-            nodes.paragraph(
-                "",
-                "",
-                nodes.strong("", f"{check['kind']}, {verdict}"),
-                nodes.Text(f" ({_evidence(check)}): {check['evidence']['scope']}."),
-            )
-        )
-    return cell or [nodes.paragraph("", "nothing to check")]
+        scope = nodes.paragraph("", "", nodes.strong("", check["kind"]))
+        scope += nodes.Text(f": {check['evidence']['scope']}.")
+        evidence = f"{check['verdict'].lower()}, {_evidence(check)}"
+        scope += nodes.inline("", f" ({evidence})", classes=["ledger-small"])
+        decided += nodes.list_item("", scope)
+    cell: list[nodes.Node] = [decided] if record["checks"] else []
+    if record["proof_in_words"]:
+        rest = nodes.paragraph("", "The rest of it: the proof in words after ")
+        rest += [_statement_link(record["id"]), nodes.Text(".")]
+        cell.append(rest)
+    return cell or [nodes.paragraph("", "It claims nothing.")]
 
 
 def _depends_cell(record: Record) -> list[nodes.Node]:
@@ -176,8 +193,8 @@ class LedgerTable(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """The filters (raw HTML, hidden without a script), the table, and the script."""
         records = list(self.config.ledger_records.values())
-        columns = ("statement", "status", "checks", "rests on", "the paper")
-        widths = (24, 10, 40, 16, 10)
+        columns = ("what it says", "status", "what was decided", "rests on")
+        widths = (43, 9, 34, 14)
         group = nodes.tgroup(cols=len(columns))
         group += [nodes.colspec(colwidth=width) for width in widths]
         head = nodes.row()
@@ -185,7 +202,9 @@ class LedgerTable(SphinxDirective):
         body = nodes.tbody()
         body += [self.row(record) for record in records]
         group += [nodes.thead("", head), body]
-        table = nodes.table("", group, classes=["ledger-table"], ids=["ledger-table"])
+        table = nodes.table(
+            "", group, classes=["ledger-table", "colwidths-given"], ids=["ledger-table"]
+        )
         script = f"<script>\n{SCRIPT.read_text('utf-8')}</script>"
         return [
             nodes.raw("", self.filters(records), format="html"),
@@ -217,21 +236,17 @@ class LedgerTable(SphinxDirective):
     def row(record: Record) -> nodes.row:
         """One entry; its classes are what the filters look at."""
         status = record["status"].lower()
-        name = nodes.paragraph("", "", _statement_link(record["id"]), nodes.Text(". "))
-        name += _with_mathematics(record["title"])
-        paper = record["relation"] + (f": {record['paper']}" if record["paper"] else "")
-        cells: tuple[list[nodes.Node], ...] = (
-            [name],
-            [nodes.paragraph("", "", nodes.inline("", status, classes=["ledger-status",
-                                                                      f"is-{status}"]))],
-            _checks_cell(record),
-            _depends_cell(record),
-            [nodes.paragraph("", paper)],
-        )  # fmt: skip
+        badge = nodes.inline("", status, classes=["ledger-status", f"is-{status}"])
+        cells = {
+            "says": _statement_cell(record),
+            "status": [nodes.paragraph("", "", badge)],
+            "decided": _checks_cell(record),
+            "rests": _depends_cell(record),
+        }
         classes = [f"status-{status}", f"kind-{record['kind']}"]
         classes += sorted({f"check-{check['kind']}" for check in record["checks"]})
         row = nodes.row(ids=[f"ledger-{record['id']}"], classes=classes)
-        row += [nodes.entry("", *cell) for cell in cells]
+        row += [nodes.entry("", *cell, classes=[f"cell-{x}"]) for x, cell in cells.items()]
         return row
 
 

@@ -1,4 +1,4 @@
-// Filters of the ledger's table.  A classic script, so that it runs from a file as well.
+// Filters of the ledger's table, and its wide formulas.  A classic script, so that it runs from a file as well.
 (() => {
   const form = document.getElementById("ledger-filters");
   const rows = [...document.querySelectorAll("#ledger-table tbody tr")];
@@ -25,4 +25,14 @@
     }
   });
   form.hidden = false;
+  // A formula does not break, and would widen its whole column: one that is too wide scrolls.
+  const fit = () => {
+    for (const formula of document.querySelectorAll("#ledger-table mjx-container")) {
+      formula.classList.remove("wide");
+      const room = formula.closest("p").clientWidth;
+      formula.classList.toggle("wide", room > 0 && formula.offsetWidth > room);
+    }
+  };
+  addEventListener("load", () => MathJax.startup.promise.then(fit));
+  addEventListener("resize", fit);
 })();
