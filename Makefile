@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help book test test-light test-book ledger lint figure bench clean distclean
+.PHONY: help book test test-light test-book ledger lint lock figure bench clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,11 +16,13 @@ help:
 	@echo "make ledger      every statement with its checks, run now"
 	@echo "make figure      draw the figure of the README"
 	@echo "make lint        ruff, mypy and import-linter"
+	@echo "make lock        bring requirements.lock to the newest versions"
 	@echo "make clean       remove built files (make distclean: the environment too)"
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[book,test,dev]'
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 book: $(READY)
@@ -38,6 +40,12 @@ test-book: $(READY)
 
 ledger: $(READY)
 	$(BIN)/python -m theory ledger
+
+# One file for every platform and Python version, by markers.
+lock: $(READY)
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--extra book --extra test --extra dev --no-annotate --custom-compile-command 'make lock' \
+		--output-file requirements.lock pyproject.toml
 
 figure: $(READY)
 	$(BIN)/python book/overview.py
