@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help book test test-light test-book ledger lint lock figure bench clean distclean
+.PHONY: help book test test-fast test-light test-book ledger lint lock figure bench clean distclean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book        build the book; prints the path of its first page"
 	@echo "make test        run the test suite"
+	@echo "make test-fast   run what is not slow, properties with few examples"
 	@echo "make test-light  run every experiment at its small size"
 	@echo "make test-book   read the built book in a browser (needs chromium)"
 	@echo "make bench       time the exact gradient and positional attention against the usual"
@@ -31,6 +32,10 @@ book: $(READY)
 # One worker a core, each on one thread.
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not book and not light"
+
+test-fast: $(READY)
+	HYPOTHESIS_PROFILE=fast OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto \
+		-m "not book and not light and not slow"
 
 test-light: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m light tests/test_light.py
@@ -57,7 +62,8 @@ bench: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.11
+	$(BIN)/mypy --python-version 3.13
 	$(BIN)/lint-imports
 
 clean:
