@@ -4,23 +4,26 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help book test test-light test-book ledger lint figure bench clean distclean
+.PHONY: help book test test-fast test-light test-book ledger lint lock figure bench clean distclean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book        build the book; prints the path of its first page"
 	@echo "make test        run the test suite"
+	@echo "make test-fast   run what is not slow, properties with few examples"
 	@echo "make test-light  run every experiment at its small size"
 	@echo "make test-book   read the built book in a browser (needs chromium)"
 	@echo "make bench       time the exact gradient and positional attention against the usual"
 	@echo "make ledger      every statement with its checks, run now"
 	@echo "make figure      draw the figure of the README"
 	@echo "make lint        ruff, mypy and import-linter"
+	@echo "make lock        bring requirements.lock to the newest versions"
 	@echo "make clean       remove built files (make distclean: the environment too)"
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[book,test,dev]'
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 book: $(READY)
@@ -30,6 +33,10 @@ book: $(READY)
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not book and not light"
 
+test-fast: $(READY)
+	HYPOTHESIS_PROFILE=fast OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto \
+		-m "not book and not light and not slow"
+
 test-light: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m light tests/test_light.py
 
@@ -38,6 +45,12 @@ test-book: $(READY)
 
 ledger: $(READY)
 	$(BIN)/python -m theory ledger
+
+# One file for every platform and Python version, by markers.
+lock: $(READY)
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--extra book --extra test --extra dev --no-annotate --custom-compile-command 'make lock' \
+		--output-file requirements.lock pyproject.toml
 
 figure: $(READY)
 	$(BIN)/python book/overview.py
@@ -49,7 +62,8 @@ bench: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.11
+	$(BIN)/mypy --python-version 3.13
 	$(BIN)/lint-imports
 
 clean:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 # A property is exact whatever the load of the machine, so no profile has a deadline.
+settings.register_profile("fast", max_examples=5, deadline=None)
 settings.register_profile("dev", max_examples=25, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("thorough", max_examples=1000, deadline=None)
