@@ -60,8 +60,9 @@ from theory.statements.statement import (
     simulated,
     symbolic,
 )
+from theory.symmetry import symbols
 from theory.symmetry.proof import prove_reduction
-from theory.symmetry.reduction import SYMBOLS, pair_counts, set_output
+from theory.symmetry.reduction import pair_counts, set_output
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 runner = CliRunner()
@@ -108,13 +109,13 @@ def test_entries_stand_in_the_order_of_their_proofs() -> None:
 
 def dropped_pairs() -> dict[sp.Symbol, sp.Expr]:
     """Pair counts without the factor C − 1."""
-    return pair_counts() | {SYMBOLS.gamma: SYMBOLS.D}
+    return pair_counts() | symbols.at(gamma=symbols.D)
 
 
 def flipped_start() -> dict[str, sp.Expr]:
     formulas = start._start_formulas()
-    K = formulas["gamma"] / (2 * SYMBOLS.C - 6 * SYMBOLS.q + start._b * (1 - 3 * SYMBOLS.q))
-    wrong = 2 * SYMBOLS.C + 6 * SYMBOLS.q + start._b * (1 - 3 * SYMBOLS.q)
+    K = formulas["gamma"] / (2 * symbols.C - 6 * symbols.q + symbols.b * (1 - 3 * symbols.q))
+    wrong = 2 * symbols.C + 6 * symbols.q + symbols.b * (1 - 3 * symbols.q)
     return formulas | {"gamma": K * wrong}
 
 

@@ -29,7 +29,8 @@ from theory.expectation.result import Expectation
 from theory.setting import Coefficients, Setting
 from theory.statements.expectation import ADVERSARIAL, adversarial_problem, excess
 from theory.statements.truth import truth
-from theory.symmetry.reduction import AttentionLevels, set_terms
+from theory.symmetry.levels import AttentionLevels
+from theory.symmetry.terms import set_terms
 
 VIT = Setting(L=49, C=4, q=0.1, p=3, nu=0.05, sigma_A=3.0)
 # Along a run from α = 0.001 with steps (1e-5, 50): in act I, before, inside and after the rise.

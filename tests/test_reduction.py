@@ -30,23 +30,13 @@ from theory.data.partition import Partition
 from theory.data.samples import enumerate_samples
 from theory.model.vit import SimplifiedViT, polynomial_activation
 from theory.setting import Coefficients, Setting
+from theory.symmetry import symbols
+from theory.symmetry.levels import AttentionLevels, attention_levels
 from theory.symmetry.orbitals import orbitals
-from theory.symmetry.reduction import (
-    SYMBOLS,
-    AttentionLevels,
-    attention_levels,
-    coefficients_of,
-    float_terms,
-    pair_counts,
-    set_derivatives,
-    set_output,
-    set_terms,
-    stable_terms,
-    symbolic_levels,
-    weights_of,
-)
-
-s = SYMBOLS
+from theory.symmetry.reduction import pair_counts, set_derivatives, set_output, symbolic_levels
+from theory.symmetry.shares import stable_terms
+from theory.symmetry.terms import float_terms, set_terms
+from theory.symmetry.weights import coefficients_of, weights_of
 
 
 def types_of(delta, partition: Partition) -> list[tuple[int, int]]:
@@ -239,20 +229,23 @@ def test_on_the_subspace_the_same_gradient_is_of_orbital_form(a, g, r) -> None:
 # --- The formulas and the code generated from them
 
 
-@pytest.mark.parametrize("coefficient", [s.alpha, s.gamma, s.rho])
+@pytest.mark.parametrize("coefficient", [symbols.alpha, symbols.gamma, symbols.rho])
 @pytest.mark.parametrize("p", [3, 5])
 def test_derivatives_are_those_of_the_exponentials(coefficient: sp.Symbol, p: int) -> None:
     """∂/∂γ and ∂/∂ρ written in Λ, Γ, Ξ against sympy's derivative of the softmax, for all L, C."""
     in_exponentials = symbolic_levels()
-    direct = set_output().subs(s.p, p).subs(in_exponentials).diff(coefficient)
-    claimed = set_derivatives()[coefficient].subs(s.p, p).subs(in_exponentials)
+    direct = set_output().subs(symbols.p, p).subs(in_exponentials).diff(coefficient)
+    claimed = set_derivatives()[coefficient].subs(symbols.p, p).subs(in_exponentials)
     # e^{x/τ} and Z become free positive symbols; equality is then one of polynomials.
     a, g, r, Z, theta = sp.symbols("a g r Z theta", positive=True)
-    names = {sp.exp(x / s.tau): y for x, y in ((s.sigma_A, a), (s.gamma, g), (s.rho, r))}
-    total = a + (s.C - 1) * g + (s.D - s.C) * r
+    names = {
+        sp.exp(x / symbols.tau): y
+        for x, y in ((symbols.sigma_A, a), (symbols.gamma, g), (symbols.rho, r))
+    }
+    total = a + (symbols.C - 1) * g + (symbols.D - symbols.C) * r
 
     def polynomial(expression: sp.Expr) -> sp.Expr:
-        return expression.subs(names).subs(total, Z).subs(s.tau, 1 / theta)
+        return expression.subs(names).subs(total, Z).subs(symbols.tau, 1 / theta)
 
     difference = polynomial(direct) - polynomial(claimed)
     assert not difference.has(sp.exp)
@@ -265,14 +258,18 @@ def test_formulas_ignore_a_shift_of_all_logits() -> None:
     """So ∂F/∂σ_A + ∂F/∂γ + ∂F/∂ρ = 0, which the fixed diagonal turns into a law for the others."""
     levels = symbolic_levels()
     shift = sp.Symbol("c", real=True)
-    moved = {x: x + shift for x in (s.sigma_A, s.gamma, s.rho)}
+    moved = {x: x + shift for x in (symbols.sigma_A, symbols.gamma, symbols.rho)}
     for level in levels.values():
         assert sp.simplify(level.subs(moved, simultaneous=True) - level) == 0
 
 
 def test_levels_fill_a_row() -> None:
     levels = symbolic_levels()
-    row = levels[s.Lambda] + (s.C - 1) * levels[s.Gamma] + (s.D - s.C) * levels[s.Xi]
+    row = (
+        levels[symbols.Lambda]
+        + (symbols.C - 1) * levels[symbols.Gamma]
+        + (symbols.D - symbols.C) * levels[symbols.Xi]
+    )
     assert sp.simplify(row) == 1
 
 
@@ -292,19 +289,20 @@ def rational_points(draw: st.DrawFn) -> tuple:
 
 def symbolic_terms(setting, alpha, levels, kinds) -> list[sp.Rational]:
     """The printed formulas at a point, by substitution, summed over the sets."""
-    size = {s.L: setting.L, s.C: setting.C, s.p: setting.p}
-    point = {
-        s.nu: setting.nu,
-        s.tau: setting.temperature,
-        s.alpha: alpha,
-        s.Lambda: levels.Lambda,
-        s.Gamma: levels.Gamma,
-        s.Xi: levels.Xi,
-        s.T: sum(plus - minus for plus, minus in kinds),
-    }
+    size = symbols.at(L=setting.L, C=setting.C, p=setting.p)
+    point = symbols.at(
+        nu=setting.nu,
+        tau=setting.temperature,
+        alpha=alpha,
+        Lambda=levels.Lambda,
+        Gamma=levels.Gamma,
+        Xi=levels.Xi,
+        T=sum(plus - minus for plus, minus in kinds),
+    )
     formulas = [e.subs(size).subs(point) for e in (set_output(), *set_derivatives().values())]
     values = [
-        sum(e.subs({s.n_plus: plus, s.n_minus: minus}) for plus, minus in kinds) for e in formulas
+        sum(e.subs(symbols.at(n_plus=plus, n_minus=minus)) for plus, minus in kinds)
+        for e in formulas
     ]
     inside, across = (count.subs(size) for count in pair_counts().values())
     return [values[0], values[1], values[2] / inside if inside else 0, values[3] / across]
@@ -338,9 +336,10 @@ def test_stable_terms_add_up_to_the_definition(p, crowded, choose, L, C) -> None
     alpha, Gamma, Xi, nu, plus, minus, T = flint.fmpq_mpoly_ctx.get(names, "lex").gens()
     levels = AttentionLevels(1 - (C - 1) * Gamma - (L * C - C) * Xi, Gamma, Xi)
     setting = Setting(L=L, C=C, q=0, p=p, nu=0, sigma_A=0)
-    size = {s.L: L, s.C: C, s.p: p, s.tau: 1}
+    size = symbols.at(L=L, C=C, p=p, tau=1)
+    weights = [symbols.alpha, symbols.Lambda, symbols.Gamma, symbols.Xi, symbols.nu]
     code = sp.lambdify(
-        [s.alpha, s.Lambda, s.Gamma, s.Xi, s.nu, s.n_plus, s.n_minus, s.T],
+        [*weights, symbols.n_plus, symbols.n_minus, symbols.T],
         [e.subs(size) for e in (set_output(), *set_derivatives().values())],
         "math",
     )

@@ -25,7 +25,8 @@ from flint import acb, acb_mat, arb, ctx, fmpq
 from theory.data.law import set_types, spurious_law
 from theory.expectation.exact_plan import Circle, Line, Point, exact_plan
 from theory.setting import Coefficients, Setting
-from theory.symmetry.reduction import AttentionLevels, attention_levels, set_terms
+from theory.symmetry.levels import AttentionLevels, attention_levels
+from theory.symmetry.terms import set_terms
 
 __all__ = ["CertifiedExpectation", "ball", "certified_expectation"]
 

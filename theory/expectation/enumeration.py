@@ -21,7 +21,8 @@ from scipy.special import expit
 from theory.data.law import set_types
 from theory.expectation.result import Expectation
 from theory.setting import Coefficients, Setting
-from theory.symmetry.reduction import NAMES, AttentionLevels, float_terms, set_terms
+from theory.symmetry.levels import AttentionLevels
+from theory.symmetry.terms import NAMES, float_terms, set_terms
 
 __all__ = [
     "configuration_count",

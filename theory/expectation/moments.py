@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from theory.expectation.plan import ABSCISSAE, QuadraturePlan, log_sum, window_size
-from theory.symmetry.reduction import NAMES, SetTerms
+from theory.symmetry.terms import NAMES, SetTerms
 
 __all__ = ["EPS", "TiltedSamples"]
 

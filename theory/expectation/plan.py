@@ -21,7 +21,7 @@ import numpy as np
 
 from theory.data.law import set_types, spurious_law
 from theory.setting import Coefficients, Setting
-from theory.symmetry.reduction import NAMES, SetTerms, float_terms
+from theory.symmetry.terms import NAMES, SetTerms, float_terms
 
 __all__ = [
     "ABSCISSAE",

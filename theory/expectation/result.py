@@ -3,7 +3,7 @@
 The population loss is L = E log(1 + e^{−yF}); by the label flip everything is computed at y = 1.
 Its gradient on the invariant subspace is −E[sig(−F) ∂F].  Near a plateau that mean cancels, so its
 error is judged against the *scale* E[sig(−F) Σ_sets |∂F_set|], which does not.  The share ∂F_set
-of a set is that of :func:`theory.symmetry.reduction.set_terms`: what cancels identically, whatever
+of a set is that of :func:`theory.symmetry.terms.set_terms`: what cancels identically, whatever
 the image, is in neither, so a gradient that is small for that reason is not excused.
 """
 

@@ -22,7 +22,8 @@ from scipy.special import expit
 
 from theory.expectation.enumeration import configurations
 from theory.setting import Coefficients, Setting
-from theory.symmetry.reduction import AttentionLevels, attention_levels, set_terms
+from theory.symmetry.levels import AttentionLevels, attention_levels
+from theory.symmetry.terms import set_terms
 
 __all__ = [
     "GradientLaw",

@@ -35,7 +35,7 @@ from theory.statements.statement import (
     simulated,
     symbolic,
 )
-from theory.symmetry.reduction import AttentionLevels
+from theory.symmetry.levels import AttentionLevels
 
 __all__ = ["STATEMENTS"]
 

@@ -31,13 +31,10 @@ from theory.expectation.result import Expectation
 from theory.setting import Coefficients, Setting
 from theory.statements.statement import Statement, certified, property_, require, symbolic
 from theory.statements.truth import truth
-from theory.symmetry.reduction import (
-    SYMBOLS,
-    AttentionLevels,
-    set_derivatives,
-    set_output,
-    stable_terms,
-)
+from theory.symmetry import symbols
+from theory.symmetry.levels import AttentionLevels
+from theory.symmetry.reduction import set_derivatives, set_output
+from theory.symmetry.shares import stable_terms
 
 __all__ = ["ADVERSARIAL", "STATEMENTS", "adversarial_problem", "excess"]
 
@@ -83,11 +80,12 @@ def _share_gaps(
     alpha, Gamma, Xi, nu, plus, minus, T = fmpq_mpoly_ctx.get(names, "lex").gens()
     # Rows of the attention matrix sum to 1.
     levels = AttentionLevels(1 - (C - 1) * Gamma - (L * C - C) * Xi, Gamma, Xi)
-    setting, s = Setting(L=L, C=C, q=0, p=p, nu=0, sigma_A=0), SYMBOLS
+    setting = Setting(L=L, C=C, q=0, p=p, nu=0, sigma_A=0)
     formulas = [set_output(), *set_derivatives().values()]
+    weights = [symbols.alpha, symbols.Lambda, symbols.Gamma, symbols.Xi, symbols.nu]
     code = sp.lambdify(
-        [s.alpha, s.Lambda, s.Gamma, s.Xi, s.nu, s.n_plus, s.n_minus, s.T],
-        [e.subs({s.L: L, s.C: C, s.p: p, s.tau: 1}) for e in formulas],
+        [*weights, symbols.n_plus, symbols.n_minus, symbols.T],
+        [e.subs(symbols.at(L=L, C=C, p=p, tau=1)) for e in formulas],
         "math",
     )
 
