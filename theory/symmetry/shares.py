@@ -61,7 +61,8 @@ def stable_terms(
     setting : Setting
         Only L, C and p are read.
     alpha, levels, n_plus, n_minus, total
-        As in :func:`~theory.symmetry.terms.set_terms`, of any ring: polynomials and :class:`~theory.rounding.Rounded` included.
+        As in :func:`~theory.symmetry.terms.set_terms`, of any ring: polynomials and
+        :class:`~theory.rounding.Rounded` included.
     nu : number
     crowded : bool
         Which of two forms, which have the same sum over the sets.
