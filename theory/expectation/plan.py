@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from theory.data.law import set_types, spurious_law
+from theory.expectation.rows import Part
 from theory.setting import Coefficients, Setting
-from theory.symmetry.terms import NAMES, SetTerms, float_terms
+from theory.symmetry.terms import SetTerms, float_terms
 
 __all__ = [
     "ABSCISSAE",
@@ -84,7 +85,7 @@ def _samples(setting: Setting, state: Coefficients) -> Samples:
     terms, errors = float_terms(setting, state, n_plus, n_minus, spurious + setting.C)
 
     def parted(terms: SetTerms, rows: Any) -> SetTerms:
-        return SetTerms(*(getattr(terms, name)[rows] for name in NAMES))
+        return SetTerms(*(part[rows] for part in terms))
 
     reach = 0.0
     if 0 < setting.q < 1 and not kept.all():
@@ -174,13 +175,12 @@ def _bounds(samples: Samples, others: int) -> Bounds:
     # Negative up to rounding, which matters only when F is too large for this method anyway.
     law = np.exp(np.minimum(exponent, 0.0))
     size = np.empty((4, *tilt.shape))
-    for row, name in enumerate(NAMES):
-        of_sets = np.einsum("akt,kt->at", law, np.abs(getattr(samples.terms, name)))
-        size[row] = np.abs(getattr(samples.signal, name)) + others * of_sets
+    for row, (of_set, of_signal) in enumerate(zip(samples.terms, samples.signal, strict=True)):
+        size[row] = np.abs(of_signal) + others * np.einsum("akt,kt->at", law, np.abs(of_set))
     # The loss has no factor G; log(1+e^{−y}) ≤ e^{−θy}/θ for 0 < θ ≤ 1, and ≤ 1 + |y|.
-    of_F = size[0, ZERO].copy()
-    size[0] = 1 / np.where(ABSCISSAE == 0, 1, np.abs(ABSCISSAE))[:, None]
-    size[0, ZERO] += of_F
+    of_F = size[Part.F, ZERO].copy()
+    size[Part.LOSS] = 1 / np.where(ABSCISSAE == 0, 1, np.abs(ABSCISSAE))[:, None]
+    size[Part.LOSS, ZERO] += of_F
     return Bounds(log_coefficients, tilt, log_mass, size)
 
 

@@ -13,6 +13,9 @@ import math
 import sys
 from dataclasses import dataclass
 
+import numpy as np
+
+from theory.expectation.rows import Part
 from theory.setting import Coefficients
 
 __all__ = ["Expectation"]
@@ -36,6 +39,17 @@ class Expectation:
     scale: Coefficients
     loss_error: float
     gradient_error: Coefficients
+
+    @classmethod
+    def of_sums(cls, value: np.ndarray, error: np.ndarray) -> Expectation:
+        """From E of log(1 + e^{−F}), sig(−F)∂F and its sizes, (7,), and errors (4,); see `Part`."""
+        return cls(
+            loss=float(value[Part.LOSS]),
+            gradient=Coefficients(*(-value[Part.SLOPES]).tolist()),
+            scale=Coefficients(*value[Part.SIZES].tolist()),
+            loss_error=float(error[Part.LOSS]),
+            gradient_error=Coefficients(*error[Part.SLOPES].tolist()),
+        )
 
     @property
     def relative_error(self) -> float:

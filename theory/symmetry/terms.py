@@ -7,9 +7,8 @@ them.  In: a setting, a state, types.  Out: F and its derivatives, set by set.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import sympy as sp
@@ -21,14 +20,10 @@ from theory.symmetry.levels import AttentionLevels, attention_levels
 from theory.symmetry.reduction import pair_counts
 from theory.symmetry.shares import stable_terms
 
-__all__ = ["NAMES", "SetTerms", "float_terms", "set_terms"]
-
-# The fields of SetTerms, in order.
-NAMES = ("F", "alpha", "gamma", "rho")
+__all__ = ["SetTerms", "float_terms", "set_terms"]
 
 
-@dataclass(frozen=True)
-class SetTerms:
+class SetTerms(NamedTuple):
     """What one set adds to F and to ∂F (label +1): the summands of the exact expectation.
 
     ``alpha`` is ∂F/∂v·w*; ``gamma`` and ``rho`` are ∂F/∂A_ij averaged over the ordered pairs
@@ -69,11 +64,11 @@ def _float_terms(
         crowded=_is_crowded(setting),
     )
     terms = _terms(setting, values, rounded(setting.temperature))
-    found, shape = [getattr(terms, name) for name in NAMES], np.broadcast(*kinds).shape
+    shape = np.broadcast(*kinds).shape
     return (
-        SetTerms(*(np.broadcast_to(x.value, shape) for x in found)),
+        SetTerms(*(np.broadcast_to(x.value, shape) for x in terms)),
         # Twice the error to first order: what that leaves out is smaller by p roundings.
-        SetTerms(*(np.broadcast_to(2 * UNIT * x.error, shape) for x in found)),
+        SetTerms(*(np.broadcast_to(2 * UNIT * x.error, shape) for x in terms)),
     )
 
 
@@ -154,7 +149,7 @@ def float_terms(
     alpha, levels = float(state.alpha), attention_levels(setting, state)
     with np.errstate(over="ignore", invalid="ignore"):
         terms, errors = _float_terms(setting, alpha, levels, n_plus, n_minus, total)
-    if not all(np.isfinite(getattr(errors, name)).all() for name in NAMES):
+    if not all(np.isfinite(error).all() for error in errors):
         raise ArithmeticError(
             f"F overflows float64 at alpha = {alpha:.3g}, p = {setting.p}: reduce alpha"
         )
