@@ -106,6 +106,29 @@ def test_entries_stand_in_the_order_of_their_proofs() -> None:
 
 # ---------------------------------------------------------------- can it fail?
 
+# What the planted formulas are made of, as it is before they are planted.
+f_star_error, windows = generalization.f_star_error, generalization.window_probabilities
+monotone, score = generalization.monotone_bound, no_association._score
+gram = no_association.minimal_gram
+tolerance, hard = no_association.power_tolerance, no_association.hard_attention_error
+symmetric, failure = transfer.symmetric_weights, transfer.averaging_failure
+boxes, empty = transfer.box_bound, transfer.empty_boxes
+data_f_star, data_law = data.f_star, data.spurious_law
+across = stability._across
+beyond, sums = expectation._beyond, expectation._sums
+gradients = comparison._sample_gradients
+levels, listed = no_association.AttentionLevels, start.enumerate_samples
+crossing = random_start._crossing_rate
+moments, bracket = gaussian.cubic_moments, gaussian.drive_bracket
+set_drive = gaussian.set_drive
+model_margin, symmetry_orbitals = model.margin, symmetry.orbitals
+comparison_gradient, dynamics_loss = comparison.population_gradient, dynamics.certified_expectation
+drive_slope, drive_counts = drive.rational_slope, drive._counts
+
+
+def half_rate(setting: Setting) -> Setting:
+    return replace(setting, q=setting.q / 2)
+
 
 def dropped_pairs() -> dict[sp.Symbol, sp.Expr]:
     """Pair counts without the factor C − 1."""
@@ -124,7 +147,6 @@ def scaled_gradient(factor: float) -> Callable[..., Coefficients]:
         found = comparison_gradient(*arguments, **options)
         return Coefficients(found.alpha, found.gamma, factor * found.rho)
 
-    comparison_gradient = comparison.population_gradient
     return wrong
 
 
@@ -140,9 +162,6 @@ def overconfident(*arguments: Any) -> Any:
     g = found.gradient_error
     small = Coefficients(g.alpha / 1000, g.gamma / 1000, g.rho / 1000)
     return replace(found, loss_error=found.loss_error / 1000, gradient_error=small)
-
-
-dynamics_loss = dynamics.certified_expectation
 
 
 def swapped_slope(*arguments: Any) -> Coefficients:
@@ -172,8 +191,6 @@ def halved(partition: Partition, q: Any) -> Any:
     return (replace(s, probability=s.probability / 2) for s in listed(partition, q))
 
 
-drive_slope = drive.rational_slope
-drive_counts = drive._counts
 REFUTED, CONTRADICTED = Verdict.REFUTED.value, Verdict.CONTRADICTED.value
 
 PLANTED = [
@@ -296,27 +313,6 @@ PLANTED = [
     ("thm-gaussian-set", gaussian, "set_teacher", gaussian.patch_teacher, REFUTED),
     ("cor-gaussian-limit", gaussian, "taylor_coefficients", lambda: (-7, 3, -45, 6), REFUTED),
 ]
-
-
-def half_rate(setting: Setting) -> Setting:
-    return replace(setting, q=setting.q / 2)
-
-
-f_star_error, windows = generalization.f_star_error, generalization.window_probabilities
-monotone, score = generalization.monotone_bound, no_association._score
-gram = no_association.minimal_gram
-tolerance, hard = no_association.power_tolerance, no_association.hard_attention_error
-symmetric, failure = transfer.symmetric_weights, transfer.averaging_failure
-boxes, empty = transfer.box_bound, transfer.empty_boxes
-data_f_star, data_law = data.f_star, data.spurious_law
-across = stability._across
-beyond, sums = expectation._beyond, expectation._sums
-gradients = comparison._sample_gradients
-levels, listed = no_association.AttentionLevels, start.enumerate_samples
-crossing = random_start._crossing_rate
-moments, bracket = gaussian.cubic_moments, gaussian.drive_bracket
-set_drive = gaussian.set_drive
-model_margin, symmetry_orbitals = model.margin, symmetry.orbitals
 
 
 @pytest.mark.parametrize(
