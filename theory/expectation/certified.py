@@ -64,7 +64,7 @@ class CertifiedExpectation:
     """
 
     loss: arb
-    gradient: Coefficients
+    gradient: Coefficients[arb]
 
     @property
     def loss_error(self) -> float:
@@ -72,7 +72,7 @@ class CertifiedExpectation:
         return float(self.loss.rad())
 
     @property
-    def gradient_error(self) -> Coefficients:
+    def gradient_error(self) -> Coefficients[float]:
         """Radii of the gradient."""
         components = (self.gradient.alpha, self.gradient.gamma, self.gradient.rho)
         return Coefficients(*(float(component.rad()) for component in components))
@@ -102,7 +102,7 @@ class _Total:
         self.others, self.spurious = setting.L - 1, spurious
         total = spurious + setting.C
 
-        def terms(n_plus: int, n_minus: int) -> SetTerms:
+        def terms(n_plus: int, n_minus: int) -> SetTerms[arb]:
             return set_terms(setting, alpha, levels, n_plus, n_minus, total, number=ball)
 
         self.sums = [plus - minus for plus, minus, _ in types]

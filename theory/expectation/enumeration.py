@@ -176,7 +176,7 @@ def rational_slope(
     alpha: Fraction,
     levels: AttentionLevels,
     factor: Callable[[Fraction], Fraction],
-) -> Coefficients:
+) -> Coefficients[Fraction]:
     """E[factor(F) ∂F] exactly, in rational arithmetic.
 
     With ``factor`` = 1/2 this is −(population gradient) at the start of training, where the sigmoid

@@ -48,9 +48,9 @@ class EqualLogits(NamedTuple):
 class _Counts(NamedTuple):
     """All pairs of counts with their probability: float64, or object arrays of balls."""
 
-    probability: NDArray[Any]
-    plus: NDArray[Any]
-    minus: NDArray[Any]
+    probability: np.ndarray
+    plus: np.ndarray
+    minus: np.ndarray
     total: NDArray[np.intp]
     dropped: Fraction  # in balls: the probability of all that is left out
 
@@ -62,11 +62,11 @@ def _exactly(value: Any) -> arb:
     return arb(fmpq(value.numerator, value.denominator))
 
 
-def _in_floats(values: NDArray[Any]) -> NDArray[Any]:
+def _in_floats(values: np.ndarray) -> np.ndarray:
     return values.astype(float)
 
 
-def _in_balls(values: NDArray[Any]) -> NDArray[Any]:
+def _in_balls(values: np.ndarray) -> np.ndarray:
     return _balls(values.astype(object))
 
 
@@ -93,7 +93,7 @@ def _counts(setting: Setting, balls: bool) -> _Counts:
         features = np.where(plus + minus > 0, (plus + minus) * np.log(rate / 2), 0.0)
         empty = np.where(zero > 0, zero * np.log1p(-rate), 0.0)
     ways = gammaln(n + 1) - gammaln(plus + 1) - gammaln(minus + 1) - gammaln(zero + 1)
-    chances: NDArray[Any] = np.exp(ways + features + empty)
+    chances: np.ndarray = np.exp(ways + features + empty)
     kept = chances > _NEGLIGIBLE
     dropped = Fraction(0)
     chances, plus, minus = chances[kept], plus[kept], minus[kept]
@@ -150,7 +150,7 @@ def _bound(setting: Setting, alpha: Any, out: _Outputs, counts: _Counts) -> Equa
     return EqualLogits(*(arb(0, radius.abs_upper()) for radius in radii))
 
 
-def _sigmoid(F: NDArray[Any], balls: bool) -> NDArray[Any]:
+def _sigmoid(F: np.ndarray, balls: bool) -> np.ndarray:
     """sig(−F)."""
     return 1 / (1 + _exp(F)) if balls else expit(-F)
 

@@ -95,7 +95,7 @@ class TiltedSamples:
         power = 2 ** np.ceil(np.log2(windows)).astype(int)
         self.window = refinement * np.where(windows <= 3 * power // 4, 3 * power // 4, power)
 
-        def table(terms: SetTerms) -> np.ndarray:
+        def table(terms: SetTerms[np.ndarray]) -> np.ndarray:
             """Array (4, n) or (4, n, types)."""
             return np.array([part.T[index] for part in terms])
 

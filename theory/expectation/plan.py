@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -54,10 +53,10 @@ class Samples:
     set_sum: np.ndarray  # (types,), in ascending order
     first: np.ndarray  # (sums,), where each run of equal sums begins
     spurious: np.ndarray  # (totals,), R = T − C, for the totals T kept
-    terms: SetTerms  # of the spurious sets, arrays (types, totals)
-    signal: SetTerms  # of the signal set, arrays (totals,)
-    errors: SetTerms  # bounds on the rounding of the terms
-    signal_errors: SetTerms
+    terms: SetTerms[np.ndarray]  # of the spurious sets, arrays (types, totals)
+    signal: SetTerms[np.ndarray]  # of the signal set, arrays (totals,)
+    errors: SetTerms[np.ndarray]  # bounds on the rounding of the terms
+    signal_errors: SetTerms[np.ndarray]
     underflow: float  # bound on what totals rarer than any float64 add to the loss and gradient
 
 
@@ -84,7 +83,7 @@ def _samples(setting: Setting, state: Coefficients) -> Samples:
     n_minus = np.append(types.n_minus[possible], 0)[:, None]
     terms, errors = float_terms(setting, state, n_plus, n_minus, spurious + setting.C)
 
-    def parted(terms: SetTerms, rows: Any) -> SetTerms:
+    def parted(terms: SetTerms[np.ndarray], rows: int | slice) -> SetTerms[np.ndarray]:
         return SetTerms(*(part[rows] for part in terms))
 
     reach = 0.0
@@ -199,12 +198,12 @@ class LinePlan:
 
 def window_size(
     log_coefficients: np.ndarray,
-    tilt: Any,
-    spurious: Any,
+    tilt: np.ndarray | float,
+    spurious: np.ndarray | int,
     sums: np.ndarray,
     others: int,
     digits: float,
-) -> tuple[Any, Any, Any]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points on the circle such that what aliases onto the coefficient is below e^{−digits}.
 
     Also returns the shifts of the tilt, negative and positive, whose Chernoff bounds say so.

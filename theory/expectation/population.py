@@ -128,7 +128,7 @@ def population_gradient(
     method: str = "quadrature",
     *,
     tolerance: float = 1e-10,
-) -> Coefficients:
+) -> Coefficients[float] | Coefficients[arb]:
     """The gradient that :func:`evaluate` finds: of floats, or of balls with "certified".
 
     Its components are ∂loss/∂v·w*, and ∂loss/∂A_ij for one ordered pair inside a set and one

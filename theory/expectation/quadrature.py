@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -73,7 +72,7 @@ def exponential_sum(c: float, period: float, nodes: int) -> tuple[np.ndarray, np
     return c + 1j * omega, _kernel(c, omega, period)
 
 
-def _kernel(c: Any, omega: np.ndarray, period: Any) -> np.ndarray:
+def _kernel(c: np.ndarray | float, omega: np.ndarray, period: np.ndarray | float) -> np.ndarray:
     # sin π(c + iω) = sin πc cosh πω + i cos πc sinh πω, scaled by e^{−πω} against overflow.
     sine = np.sin(np.pi * np.minimum(c, 1 - c)) * (1 + np.exp(-2 * np.pi * omega))
     sine = sine - 1j * np.cos(np.pi * c) * np.expm1(-2 * np.pi * omega)

@@ -35,10 +35,10 @@ class Expectation:
     """
 
     loss: float
-    gradient: Coefficients
-    scale: Coefficients
+    gradient: Coefficients[float]
+    scale: Coefficients[float]
     loss_error: float
-    gradient_error: Coefficients
+    gradient_error: Coefficients[float]
 
     @classmethod
     def of_sums(cls, value: np.ndarray, error: np.ndarray) -> Expectation:

@@ -17,7 +17,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
 from theory.expectation.enumeration import configurations
@@ -70,14 +69,14 @@ class ImageLaw:
         The least and the largest of them.
     """
 
-    weight: NDArray[Any]
-    first: NDArray[Any]
-    second: NDArray[Any]
-    low: NDArray[Any]
-    high: NDArray[Any]
+    weight: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
     @cached_property
-    def _cut(self) -> tuple[NDArray[Any], ...]:
+    def _cut(self) -> tuple[np.ndarray, ...]:
         """What is lost, and what range is left, by how many of the largest are cut off."""
         order = np.argsort(-np.maximum(np.abs(self.low), np.abs(self.high)), kind="stable")
         weight = self.weight[order]

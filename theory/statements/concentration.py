@@ -182,7 +182,7 @@ def _gradient(A: Any, v: Any, X: Any, y: int, setting: Setting) -> tuple[list, l
     return [[factor * g for g in row] for row in at.in_A], [factor * g for g in at.in_v]
 
 
-def _mean(parts: Iterator[tuple[Any, tuple[list, list]]]) -> tuple[Any, Any]:
+def _mean(parts: Iterator[tuple[flint.arb, tuple[list, list]]]) -> tuple[Any, Any]:
     """Weighted sum of gradients in A and v."""
     in_A: Any = 0
     in_v: Any = 0

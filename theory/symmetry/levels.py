@@ -16,6 +16,7 @@ from typing import Any
 import flint
 import sympy as sp
 
+from theory.inputs import Number
 from theory.setting import Coefficients, Setting
 from theory.symmetry import symbols
 from theory.symmetry.reduction import symbolic_levels
@@ -54,7 +55,7 @@ class AttentionLevels:
             object.__setattr__(self, "inside", self.Gamma - self.Xi)
 
 
-def _exact(value: Any) -> flint.fmpq:
+def _exact(value: Number) -> flint.fmpq:
     number = Fraction(value if isinstance(value, Rational) else float(value))
     return flint.fmpq(int(number.numerator), int(number.denominator))
 
@@ -64,7 +65,7 @@ def _nearest(ball: flint.arb) -> float:
     return float(ball.mid()) or (0.0 if ball == 0 else math.copysign(math.ulp(0.0), ball.sgn()))
 
 
-def _float_levels(setting: Setting, logits: list[Any]) -> AttentionLevels:
+def _float_levels(setting: Setting, logits: list[Number]) -> AttentionLevels:
     """Levels and their differences, each rounded once: the exponentials are taken in balls."""
     sigma_A, gamma, rho = (_exact(x) / _exact(setting.temperature) for x in logits)
 

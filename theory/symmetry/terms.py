@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import sympy as sp
@@ -22,18 +22,20 @@ from theory.symmetry.shares import stable_terms
 
 __all__ = ["SetTerms", "float_terms", "set_terms"]
 
+T = TypeVar("T")
 
-class SetTerms(NamedTuple):
+
+class SetTerms(NamedTuple, Generic[T]):
     """What one set adds to F and to ∂F (label +1): the summands of the exact expectation.
 
     ``alpha`` is ∂F/∂v·w*; ``gamma`` and ``rho`` are ∂F/∂A_ij averaged over the ordered pairs
     inside a set and across sets.  Arrays of the broadcast shape of the types and totals.
     """
 
-    F: Any
-    alpha: Any
-    gamma: Any
-    rho: Any
+    F: T
+    alpha: T
+    gamma: T
+    rho: T
 
 
 @lru_cache(maxsize=1)
@@ -50,7 +52,7 @@ def _terms(setting: Setting, values: list[Any], tau: Any) -> SetTerms:
 
 def _float_terms(
     setting: Setting, alpha: float, levels: AttentionLevels, n_plus: Any, n_minus: Any, total: Any
-) -> tuple[SetTerms, SetTerms]:
+) -> tuple[SetTerms[np.ndarray], SetTerms[np.ndarray]]:
     """Values and absolute errors."""
     parts = (levels.Lambda, levels.Gamma, levels.Xi, levels.own, levels.inside)
     # As numpy's float64, which overflows to infinity where a Python float would raise.
@@ -131,7 +133,7 @@ def set_terms(
 
 def float_terms(
     setting: Setting, state: Coefficients, n_plus: Any, n_minus: Any, total: Any
-) -> tuple[SetTerms, SetTerms]:
+) -> tuple[SetTerms[np.ndarray], SetTerms[np.ndarray]]:
     """:func:`set_terms` in float64 at a state, and bounds on the absolute errors.
 
     Raises

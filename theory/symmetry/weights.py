@@ -43,7 +43,7 @@ def _vector(name: str, value: np.ndarray) -> np.ndarray:
 
 def coefficients_of(
     A: np.ndarray, v: np.ndarray, partition: Partition, w_star: np.ndarray
-) -> Coefficients:
+) -> Coefficients[float]:
     """The state nearest to weights (A, v): means of A over ordered pairs, and v·w*.
 
     On the invariant subspace this inverts :func:`weights_of`; with C = 1 no pair lies inside a set
