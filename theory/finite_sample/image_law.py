@@ -20,6 +20,7 @@ import numpy as np
 from scipy.special import expit
 
 from theory.expectation.enumeration import configurations
+from theory.inputs import Number
 from theory.setting import Coefficients, Setting
 from theory.symmetry.levels import AttentionLevels, attention_levels
 from theory.symmetry.terms import set_terms
@@ -49,10 +50,10 @@ class Moments:
         How far that mean is from ``mean``: 0 where nothing is cut off.
     """
 
-    mean: Any
-    variance: Any
-    largest: Any
-    shift: Any = 0
+    mean: Number
+    variance: Number
+    largest: Number
+    shift: Number = 0
 
 
 @dataclass(frozen=True, eq=False)
