@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
-from functools import cache
 from itertools import permutations as ordered
 
 import flint
@@ -18,7 +17,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import (
-    attention_logits,
     coefficients,
     group_elements,
     partitions,
@@ -28,11 +26,10 @@ from strategies import (
 
 from theory.data.partition import Partition
 from theory.data.samples import enumerate_samples
-from theory.model.vit import SimplifiedViT, polynomial_activation
+from theory.expectation.certified import ball
 from theory.setting import Coefficients, Setting
 from theory.symmetry import symbols
 from theory.symmetry.levels import AttentionLevels, attention_levels
-from theory.symmetry.orbitals import orbitals
 from theory.symmetry.reduction import pair_counts, set_derivatives, set_output, symbolic_levels
 from theory.symmetry.shares import stable_terms
 from theory.symmetry.terms import float_terms, set_terms
@@ -128,102 +125,6 @@ def test_reduced_gradient_is_autograd_and_finite_differences_on_all_weights(
     )
     entry = expected.gamma if partition.same_set[i, j] else expected.rho
     assert float(up - down) / (2 * h) == pytest.approx(entry, rel=1e-4, abs=1e-7)
-
-
-@given(states(), st.data())
-def test_population_gradient_is_equivariant_off_the_subspace(
-    state: tuple, data: st.DataObject
-) -> None:
-    """∇L(gA) = g∇L(A) at any A, for g in the wreath product."""
-    setting, partition, at = state
-    A = data.draw(attention_logits(setting.D))
-    g = data.draw(group_elements(partition))
-    v = torch.tensor([float(at.alpha), 0.0])
-
-    def gradient(A: np.ndarray) -> np.ndarray:
-        A = torch.tensor(A, requires_grad=True)
-        return torch.autograd.grad(torch_loss(setting, partition, A, v.double()), A)[0].numpy()
-
-    moved = gradient(A[np.ix_(g, g)])
-    np.testing.assert_allclose(moved, gradient(A)[np.ix_(g, g)], rtol=1e-9, atol=1e-11)
-
-
-# --- Off the subspace
-
-
-@cache
-def output_and_gradient(D: int):
-    vit = SimplifiedViT(D, 1, polynomial_activation(3, 1))
-    return vit.function([vit.output, *vit.gradient(vit.output)[0]], vit.tau)
-
-
-def full_margin_gradient(weights: list[list], partition: Partition, q: Fraction) -> tuple:
-    """Exact E[y ∂F/∂A] and, in balls, E[−y sig(−yF) ∂F/∂A], at v = w*/4, p = 3, ν = 1, τ = 1."""
-    D, code = partition.D, output_and_gradient(partition.D)
-    margin = [Fraction(0)] * D**2
-    loss = [flint.arb(0)] * D**2
-    for sample in enumerate_samples(partition, q):
-        X = [[Fraction(x)] for x in sample.delta]
-        F, *entries = code(weights, [Fraction(1, 4)], X, Fraction(1))
-        F, *entries = (sample.y * x for x in (F, *entries))
-        chance = sample.probability
-        margin = [m + chance * e for m, e in zip(margin, entries, strict=True)]
-        factor = ball(chance) / (1 + ball(F).exp())
-        loss = [m - factor * ball(e) for m, e in zip(loss, entries, strict=True)]
-    return np.array(margin).reshape(D, D), np.array(loss, dtype=object).reshape(D, D)
-
-
-def ball(x: Fraction) -> flint.arb:
-    return flint.arb(flint.fmpq(x.numerator, x.denominator))
-
-
-def spread(gradient: np.ndarray, partition: Partition) -> list:
-    """Differences between the entries of each off-diagonal orbital and its first one."""
-    orbital = orbitals(partition.generators())
-    differences = []
-    for k in range(1, orbital.max() + 1):
-        first, *others = gradient[orbital == k]
-        differences += [x - first for x in others]
-    return differences
-
-
-rational_weights = st.lists(
-    st.lists(st.integers(1, 9).map(lambda k: Fraction(k, 4)), min_size=4, max_size=4),
-    min_size=4,
-    max_size=4,
-)
-
-
-@given(rational_weights)
-def test_off_the_subspace_the_gradient_is_not_of_orbital_form(weights: list) -> None:
-    """In exact arithmetic, and for the logistic loss by disjoint balls."""
-    partition, q = Partition.contiguous(2, 2), Fraction(1, 2)
-    # Two rows that weigh their own sets differently keep every draw off the subspace.
-    weights[0] = [Fraction(3), Fraction(2), Fraction(1), Fraction(1, 2)]
-    weights[2] = [Fraction(1), Fraction(5), Fraction(3), Fraction(1, 4)]
-    margin, loss = full_margin_gradient(weights, partition, q)
-    assert any(x != 0 for x in spread(margin, partition))
-    assert any(x > 0 or x < 0 for x in spread(loss, partition))
-
-
-@given(*[st.integers(1, 9).map(lambda k: Fraction(k, 4))] * 3)
-def test_on_the_subspace_the_same_gradient_is_of_orbital_form(a, g, r) -> None:
-    partition, q = Partition.contiguous(2, 2), Fraction(1, 2)
-    same = partition.same_set
-    weights = [[a if i == j else (g if same[i, j] else r) for j in range(4)] for i in range(4)]
-    margin, loss = full_margin_gradient(weights, partition, q)
-    assert all(x == 0 for x in spread(margin, partition))
-    assert all(x.contains(0) for x in spread(loss, partition))
-    # And it is the reduced one.
-    Z = a + g + 2 * r
-    levels = AttentionLevels(a / Z, g / Z, r / Z)
-    setting = Setting(L=2, C=2, q=q, p=3, nu=1, sigma_A=0, temperature=1)
-    mean = [0, 0, 0]
-    for sample in enumerate_samples(partition, q):
-        types = types_of([sample.y * x for x in sample.delta], partition)
-        _, *terms = reduced(setting, Fraction(1, 4), levels, types)
-        mean = [m + sample.probability * t for m, t in zip(mean, terms, strict=True)]
-    assert (margin[0, 1], margin[0, 2]) == (mean[1], mean[2])
 
 
 # --- The formulas and the code generated from them

@@ -11,11 +11,11 @@ from theory.symmetry import symbols
 from theory.symmetry.proof import Refuted, prove_reduction
 from theory.symmetry.reduction import pair_counts, set_derivatives, set_output
 
-SIZES = [(2, 1), (3, 1), (2, 2), (2, 3), (3, 2)]
+# Beside the cases of the ledger.
+CASES = [(2, 1, 3), (2, 1, 5), (3, 1, 5), (2, 3, 5), (3, 2, 5)]
 
 
-@pytest.mark.parametrize("p", [3, 5])
-@pytest.mark.parametrize(("L", "C"), SIZES)
+@pytest.mark.parametrize(("L", "C", "p"), CASES)
 def test_reduced_gradient_is_the_full_gradient(L: int, C: int, p: int) -> None:
     proof = prove_reduction(L, C, p)
     D = L * C
