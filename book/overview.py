@@ -22,7 +22,7 @@ from numerics.records import load_record
 from theory.data.partition import Partition
 from theory.dynamics.descent import gradient_descent
 from theory.setting import Coefficients, Setting
-from theory.symmetry.reduction import weights_of
+from theory.symmetry.weights import weights_of
 
 TARGET = Path(__file__).with_name("overview.png")
 

@@ -61,8 +61,9 @@ from theory.statements.statement import (
     simulated,
     symbolic,
 )
+from theory.symmetry import symbols
 from theory.symmetry.proof import prove_reduction
-from theory.symmetry.reduction import SYMBOLS, pair_counts, set_output
+from theory.symmetry.reduction import pair_counts, set_output
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 runner = CliRunner()
@@ -124,16 +125,39 @@ def test_entries_stand_in_the_order_of_their_proofs() -> None:
 
 # ---------------------------------------------------------------- can it fail?
 
+# What the planted formulas are made of, as it is before they are planted.
+f_star_error, windows = generalization.f_star_error, generalization.window_probabilities
+monotone, score = generalization.monotone_bound, no_association._score
+gram = no_association.minimal_gram
+tolerance, hard = no_association.power_tolerance, no_association.hard_attention_error
+symmetric, failure = transfer.symmetric_weights, transfer.averaging_failure
+boxes, empty = transfer.box_bound, transfer.empty_boxes
+data_f_star, data_law = data.f_star, data.spurious_law
+across = stability._across
+beyond, sums = expectation._beyond, expectation._sums
+gradients = comparison._sample_gradients
+levels, listed = no_association.AttentionLevels, start.enumerate_samples
+crossing = random_start._crossing_rate
+moments, bracket = gaussian.cubic_moments, gaussian.drive_bracket
+set_drive = gaussian.set_drive
+model_margin, symmetry_orbitals = model.margin, symmetry.orbitals
+comparison_gradient, dynamics_loss = comparison.population_gradient, dynamics.certified_expectation
+drive_slope, drive_counts = drive.rational_slope, drive._counts
+
+
+def half_rate(setting: Setting) -> Setting:
+    return replace(setting, q=setting.q / 2)
+
 
 def dropped_pairs() -> dict[sp.Symbol, sp.Expr]:
     """Pair counts without the factor C − 1."""
-    return pair_counts() | {SYMBOLS.gamma: SYMBOLS.D}
+    return pair_counts() | symbols.at(gamma=symbols.D)
 
 
 def flipped_start() -> dict[str, sp.Expr]:
     formulas = start._start_formulas()
-    K = formulas["gamma"] / (2 * SYMBOLS.C - 6 * SYMBOLS.q + start._b * (1 - 3 * SYMBOLS.q))
-    wrong = 2 * SYMBOLS.C + 6 * SYMBOLS.q + start._b * (1 - 3 * SYMBOLS.q)
+    K = formulas["gamma"] / (2 * symbols.C - 6 * symbols.q + symbols.b * (1 - 3 * symbols.q))
+    wrong = 2 * symbols.C + 6 * symbols.q + symbols.b * (1 - 3 * symbols.q)
     return formulas | {"gamma": K * wrong}
 
 
@@ -142,7 +166,6 @@ def scaled_gradient(factor: float) -> Callable[..., Coefficients]:
         found = comparison_gradient(*arguments, **options)
         return Coefficients(found.alpha, found.gamma, factor * found.rho)
 
-    comparison_gradient = comparison.population_gradient
     return wrong
 
 
@@ -158,9 +181,6 @@ def overconfident(*arguments: Any) -> Any:
     g = found.gradient_error
     small = Coefficients(g.alpha / 1000, g.gamma / 1000, g.rho / 1000)
     return replace(found, loss_error=found.loss_error / 1000, gradient_error=small)
-
-
-dynamics_loss = dynamics.certified_expectation
 
 
 def swapped_slope(*arguments: Any) -> Coefficients:
@@ -190,8 +210,6 @@ def halved(partition: Partition, q: Any) -> Any:
     return (replace(s, probability=s.probability / 2) for s in listed(partition, q))
 
 
-drive_slope = drive.rational_slope
-drive_counts = drive._counts
 REFUTED, CONTRADICTED = Verdict.REFUTED.value, Verdict.CONTRADICTED.value
 
 PLANTED = [
@@ -314,27 +332,6 @@ PLANTED = [
     ("thm-gaussian-set", gaussian, "set_teacher", gaussian.patch_teacher, REFUTED),
     ("cor-gaussian-limit", gaussian, "taylor_coefficients", lambda: (-7, 3, -45, 6), REFUTED),
 ]
-
-
-def half_rate(setting: Setting) -> Setting:
-    return replace(setting, q=setting.q / 2)
-
-
-f_star_error, windows = generalization.f_star_error, generalization.window_probabilities
-monotone, score = generalization.monotone_bound, no_association._score
-gram = no_association.minimal_gram
-tolerance, hard = no_association.power_tolerance, no_association.hard_attention_error
-symmetric, failure = transfer.symmetric_weights, transfer.averaging_failure
-boxes, empty = transfer.box_bound, transfer.empty_boxes
-data_f_star, data_law = data.f_star, data.spurious_law
-across = stability._across
-beyond, sums = expectation._beyond, expectation._sums
-gradients = comparison._sample_gradients
-levels, listed = no_association.AttentionLevels, start.enumerate_samples
-crossing = random_start._crossing_rate
-moments, bracket = gaussian.cubic_moments, gaussian.drive_bracket
-set_drive = gaussian.set_drive
-model_margin, symmetry_orbitals = model.margin, symmetry.orbitals
 
 
 @pytest.mark.parametrize(

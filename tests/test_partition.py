@@ -154,15 +154,6 @@ def test_the_wreath_product_has_three_orbitals_and_two_for_single_patches(
     assert np.array_equal(found, expected)
 
 
-@given(partitions(), st.data())
-def test_orbitals_are_invariant_under_the_whole_group(
-    partition: Partition, data: st.DataObject
-) -> None:
-    g = data.draw(group_elements(partition))
-    found = orbitals(partition.generators())
-    assert np.array_equal(found[np.ix_(g, g)], found)
-
-
 @given(st.data())
 def test_orbitals_are_the_orbits_of_the_enumerated_group(data: st.DataObject) -> None:
     D = data.draw(st.integers(1, 5))
@@ -224,12 +215,6 @@ def test_the_orbitals_of_shifts_are_displacements_on_the_torus(height: int, widt
     assert found.max() + 1 == height * width
     pairs = set(zip(found.ravel().tolist(), displacement.ravel().tolist(), strict=True))
     assert len(pairs) == height * width
-
-
-def test_the_identity_leaves_every_pair_alone() -> None:
-    found = orbitals([Permutation([0, 1, 2])])
-    assert sorted(found.ravel().tolist()) == list(range(9))
-    assert found.diagonal().tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,9 @@ from theory.expectation.population import evaluate, population_gradient, populat
 from theory.expectation.quadrature import expectation_by_quadrature, exponential_sum
 from theory.expectation.result import Expectation
 from theory.setting import Coefficients, Setting
-from theory.statements.expectation import ADVERSARIAL, adversarial_problem, excess
-from theory.statements.truth import truth
-from theory.symmetry.reduction import AttentionLevels, set_terms
+from theory.statements.expectation import ADVERSARIAL, adversarial_problem, excess, true_values
+from theory.symmetry.levels import AttentionLevels
+from theory.symmetry.terms import set_terms
 
 VIT = Setting(L=49, C=4, q=0.1, p=3, nu=0.05, sigma_A=3.0)
 # Along a run from α = 0.001 with steps (1e-5, 50): in act I, before, inside and after the rise.
@@ -247,7 +247,7 @@ def test_the_true_error_is_below_the_returned_one(method, **drawn):
         result = method(setting, state)
     except ArithmeticError:
         return
-    assert excess(result, truth(setting, state, bits=600)) <= 1
+    assert excess(result, true_values(setting, state)) <= 1
 
 
 @both
@@ -272,7 +272,7 @@ def test_honesty_is_not_bought_by_refusals(method):
             continue
         if result.relative_error <= 1e-10:
             accepted += 1
-            ratios.append(excess(result, truth(setting, state, bits=600)))
+            ratios.append(excess(result, true_values(setting, state)))
     assert accepted >= 90
     assert 1e-4 < np.median(ratios) < 1
 
@@ -296,7 +296,7 @@ def test_what_cancels_inside_sets_is_no_error(method, numbers, state):
     L, C, q, p, nu, sigma_A, tau = numbers
     setting = Setting(L=L, C=C, q=q, p=p, nu=nu, sigma_A=sigma_A, temperature=tau)
     state = Coefficients(*state)
-    result, balls = method(setting, state), truth(setting, state)
+    result, balls = method(setting, state), true_values(setting, state)
     assert excess(result, balls) <= 1
     assert result.relative_error < 1e-10
     # The scale is that of the gradient, not of what cancels.
@@ -318,7 +318,7 @@ def test_rare_features_are_no_reason_to_refuse(exponent, shape):
     state = Coefficients(0.6 / setting.D, 1.5, -0.2)
     result = evaluate(setting, state, tolerance=1e-11)
     if setting.D <= 6:
-        assert excess(result, truth(setting, state)) <= 1
+        assert excess(result, true_values(setting, state)) <= 1
 
 
 def test_rounding_does_not_grow_with_the_number_of_sets():
@@ -359,7 +359,7 @@ def test_an_underflow_of_the_loss_shows(method):
     state = Coefficients(2.0, 2.0, 0.0)
     result = method(setting, state)
     assert result.loss == 0 < result.loss_error
-    assert excess(result, truth(setting, state, bits=9000)) <= 1
+    assert excess(result, true_values(setting, state, bits=9000)) <= 1
     name = next(x for x, f in METHODS.items() if f is method)
     with pytest.raises(ArithmeticError, match="nothing is known of the loss.*certified"):
         population_loss(setting, state, name)
@@ -378,7 +378,7 @@ def test_large_powers_are_right_or_refused(method, alpha):
         assert alpha > 0.2
         assert "reduce alpha" in advice
     else:
-        assert excess(result, truth(setting, state, bits=2000)) <= 1
+        assert excess(result, true_values(setting, state, bits=2000)) <= 1
 
 
 def test_powers_beyond_float64_are_refused_by_name():
@@ -404,7 +404,7 @@ def test_rational_rates_are_not_rounded(method, q):
     setting = Setting(L=3, C=2, q=q, p=3, nu=Fraction(1, 3), sigma_A=Fraction(20, 3))
     state = Coefficients(Fraction(1, 50), Fraction(1, 7), Fraction(-1, 9))
     result = method(setting, state)
-    assert excess(result, truth(setting, state)) <= 1
+    assert excess(result, true_values(setting, state)) <= 1
     assert result.relative_error < 1e-9
 
 

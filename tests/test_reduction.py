@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
-from functools import cache
 from itertools import permutations as ordered
 
 import flint
@@ -18,7 +17,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import (
-    attention_logits,
     coefficients,
     group_elements,
     partitions,
@@ -28,25 +26,14 @@ from strategies import (
 
 from theory.data.partition import Partition
 from theory.data.samples import enumerate_samples
-from theory.model.vit import SimplifiedViT, polynomial_activation
+from theory.expectation.certified import ball
 from theory.setting import Coefficients, Setting
-from theory.symmetry.orbitals import orbitals
-from theory.symmetry.reduction import (
-    SYMBOLS,
-    AttentionLevels,
-    attention_levels,
-    coefficients_of,
-    float_terms,
-    pair_counts,
-    set_derivatives,
-    set_output,
-    set_terms,
-    stable_terms,
-    symbolic_levels,
-    weights_of,
-)
-
-s = SYMBOLS
+from theory.symmetry import symbols
+from theory.symmetry.levels import AttentionLevels, attention_levels
+from theory.symmetry.reduction import pair_counts, set_derivatives, set_output, symbolic_levels
+from theory.symmetry.shares import stable_terms
+from theory.symmetry.terms import float_terms, set_terms
+from theory.symmetry.weights import coefficients_of, weights_of
 
 
 def types_of(delta, partition: Partition) -> list[tuple[int, int]]:
@@ -140,119 +127,26 @@ def test_reduced_gradient_is_autograd_and_finite_differences_on_all_weights(
     assert float(up - down) / (2 * h) == pytest.approx(entry, rel=1e-4, abs=1e-7)
 
 
-@given(states(), st.data())
-def test_population_gradient_is_equivariant_off_the_subspace(
-    state: tuple, data: st.DataObject
-) -> None:
-    """∇L(gA) = g∇L(A) at any A, for g in the wreath product."""
-    setting, partition, at = state
-    A = data.draw(attention_logits(setting.D))
-    g = data.draw(group_elements(partition))
-    v = torch.tensor([float(at.alpha), 0.0])
-
-    def gradient(A: np.ndarray) -> np.ndarray:
-        A = torch.tensor(A, requires_grad=True)
-        return torch.autograd.grad(torch_loss(setting, partition, A, v.double()), A)[0].numpy()
-
-    moved = gradient(A[np.ix_(g, g)])
-    np.testing.assert_allclose(moved, gradient(A)[np.ix_(g, g)], rtol=1e-9, atol=1e-11)
-
-
-# --- Off the subspace
-
-
-@cache
-def output_and_gradient(D: int):
-    vit = SimplifiedViT(D, 1, polynomial_activation(3, 1))
-    return vit.function([vit.output, *vit.gradient(vit.output)[0]], vit.tau)
-
-
-def full_margin_gradient(weights: list[list], partition: Partition, q: Fraction) -> tuple:
-    """Exact E[y ∂F/∂A] and, in balls, E[−y sig(−yF) ∂F/∂A], at v = w*/4, p = 3, ν = 1, τ = 1."""
-    D, code = partition.D, output_and_gradient(partition.D)
-    margin = [Fraction(0)] * D**2
-    loss = [flint.arb(0)] * D**2
-    for sample in enumerate_samples(partition, q):
-        X = [[Fraction(x)] for x in sample.delta]
-        F, *entries = code(weights, [Fraction(1, 4)], X, Fraction(1))
-        F, *entries = (sample.y * x for x in (F, *entries))
-        chance = sample.probability
-        margin = [m + chance * e for m, e in zip(margin, entries, strict=True)]
-        factor = ball(chance) / (1 + ball(F).exp())
-        loss = [m - factor * ball(e) for m, e in zip(loss, entries, strict=True)]
-    return np.array(margin).reshape(D, D), np.array(loss, dtype=object).reshape(D, D)
-
-
-def ball(x: Fraction) -> flint.arb:
-    return flint.arb(flint.fmpq(x.numerator, x.denominator))
-
-
-def spread(gradient: np.ndarray, partition: Partition) -> list:
-    """Differences between the entries of each off-diagonal orbital and its first one."""
-    orbital = orbitals(partition.generators())
-    differences = []
-    for k in range(1, orbital.max() + 1):
-        first, *others = gradient[orbital == k]
-        differences += [x - first for x in others]
-    return differences
-
-
-rational_weights = st.lists(
-    st.lists(st.integers(1, 9).map(lambda k: Fraction(k, 4)), min_size=4, max_size=4),
-    min_size=4,
-    max_size=4,
-)
-
-
-@given(rational_weights)
-def test_off_the_subspace_the_gradient_is_not_of_orbital_form(weights: list) -> None:
-    """In exact arithmetic, and for the logistic loss by disjoint balls."""
-    partition, q = Partition.contiguous(2, 2), Fraction(1, 2)
-    # Two rows that weigh their own sets differently keep every draw off the subspace.
-    weights[0] = [Fraction(3), Fraction(2), Fraction(1), Fraction(1, 2)]
-    weights[2] = [Fraction(1), Fraction(5), Fraction(3), Fraction(1, 4)]
-    margin, loss = full_margin_gradient(weights, partition, q)
-    assert any(x != 0 for x in spread(margin, partition))
-    assert any(x > 0 or x < 0 for x in spread(loss, partition))
-
-
-@given(*[st.integers(1, 9).map(lambda k: Fraction(k, 4))] * 3)
-def test_on_the_subspace_the_same_gradient_is_of_orbital_form(a, g, r) -> None:
-    partition, q = Partition.contiguous(2, 2), Fraction(1, 2)
-    same = partition.same_set
-    weights = [[a if i == j else (g if same[i, j] else r) for j in range(4)] for i in range(4)]
-    margin, loss = full_margin_gradient(weights, partition, q)
-    assert all(x == 0 for x in spread(margin, partition))
-    assert all(x.contains(0) for x in spread(loss, partition))
-    # And it is the reduced one.
-    Z = a + g + 2 * r
-    levels = AttentionLevels(a / Z, g / Z, r / Z)
-    setting = Setting(L=2, C=2, q=q, p=3, nu=1, sigma_A=0, temperature=1)
-    mean = [0, 0, 0]
-    for sample in enumerate_samples(partition, q):
-        types = types_of([sample.y * x for x in sample.delta], partition)
-        _, *terms = reduced(setting, Fraction(1, 4), levels, types)
-        mean = [m + sample.probability * t for m, t in zip(mean, terms, strict=True)]
-    assert (margin[0, 1], margin[0, 2]) == (mean[1], mean[2])
-
-
 # --- The formulas and the code generated from them
 
 
-@pytest.mark.parametrize("coefficient", [s.alpha, s.gamma, s.rho])
+@pytest.mark.parametrize("coefficient", [symbols.alpha, symbols.gamma, symbols.rho])
 @pytest.mark.parametrize("p", [3, 5])
 def test_derivatives_are_those_of_the_exponentials(coefficient: sp.Symbol, p: int) -> None:
     """∂/∂γ and ∂/∂ρ written in Λ, Γ, Ξ against sympy's derivative of the softmax, for all L, C."""
     in_exponentials = symbolic_levels()
-    direct = set_output().subs(s.p, p).subs(in_exponentials).diff(coefficient)
-    claimed = set_derivatives()[coefficient].subs(s.p, p).subs(in_exponentials)
+    direct = set_output().subs(symbols.p, p).subs(in_exponentials).diff(coefficient)
+    claimed = set_derivatives()[coefficient].subs(symbols.p, p).subs(in_exponentials)
     # e^{x/τ} and Z become free positive symbols; equality is then one of polynomials.
     a, g, r, Z, theta = sp.symbols("a g r Z theta", positive=True)
-    names = {sp.exp(x / s.tau): y for x, y in ((s.sigma_A, a), (s.gamma, g), (s.rho, r))}
-    total = a + (s.C - 1) * g + (s.D - s.C) * r
+    names = {
+        sp.exp(x / symbols.tau): y
+        for x, y in ((symbols.sigma_A, a), (symbols.gamma, g), (symbols.rho, r))
+    }
+    total = a + (symbols.C - 1) * g + (symbols.D - symbols.C) * r
 
     def polynomial(expression: sp.Expr) -> sp.Expr:
-        return expression.subs(names).subs(total, Z).subs(s.tau, 1 / theta)
+        return expression.subs(names).subs(total, Z).subs(symbols.tau, 1 / theta)
 
     difference = polynomial(direct) - polynomial(claimed)
     assert not difference.has(sp.exp)
@@ -265,14 +159,18 @@ def test_formulas_ignore_a_shift_of_all_logits() -> None:
     """So ∂F/∂σ_A + ∂F/∂γ + ∂F/∂ρ = 0, which the fixed diagonal turns into a law for the others."""
     levels = symbolic_levels()
     shift = sp.Symbol("c", real=True)
-    moved = {x: x + shift for x in (s.sigma_A, s.gamma, s.rho)}
+    moved = {x: x + shift for x in (symbols.sigma_A, symbols.gamma, symbols.rho)}
     for level in levels.values():
         assert sp.simplify(level.subs(moved, simultaneous=True) - level) == 0
 
 
 def test_levels_fill_a_row() -> None:
     levels = symbolic_levels()
-    row = levels[s.Lambda] + (s.C - 1) * levels[s.Gamma] + (s.D - s.C) * levels[s.Xi]
+    row = (
+        levels[symbols.Lambda]
+        + (symbols.C - 1) * levels[symbols.Gamma]
+        + (symbols.D - symbols.C) * levels[symbols.Xi]
+    )
     assert sp.simplify(row) == 1
 
 
@@ -292,19 +190,20 @@ def rational_points(draw: st.DrawFn) -> tuple:
 
 def symbolic_terms(setting, alpha, levels, kinds) -> list[sp.Rational]:
     """The printed formulas at a point, by substitution, summed over the sets."""
-    size = {s.L: setting.L, s.C: setting.C, s.p: setting.p}
-    point = {
-        s.nu: setting.nu,
-        s.tau: setting.temperature,
-        s.alpha: alpha,
-        s.Lambda: levels.Lambda,
-        s.Gamma: levels.Gamma,
-        s.Xi: levels.Xi,
-        s.T: sum(plus - minus for plus, minus in kinds),
-    }
+    size = symbols.at(L=setting.L, C=setting.C, p=setting.p)
+    point = symbols.at(
+        nu=setting.nu,
+        tau=setting.temperature,
+        alpha=alpha,
+        Lambda=levels.Lambda,
+        Gamma=levels.Gamma,
+        Xi=levels.Xi,
+        T=sum(plus - minus for plus, minus in kinds),
+    )
     formulas = [e.subs(size).subs(point) for e in (set_output(), *set_derivatives().values())]
     values = [
-        sum(e.subs({s.n_plus: plus, s.n_minus: minus}) for plus, minus in kinds) for e in formulas
+        sum(e.subs(symbols.at(n_plus=plus, n_minus=minus)) for plus, minus in kinds)
+        for e in formulas
     ]
     inside, across = (count.subs(size) for count in pair_counts().values())
     return [values[0], values[1], values[2] / inside if inside else 0, values[3] / across]
@@ -338,9 +237,10 @@ def test_stable_terms_add_up_to_the_definition(p, crowded, choose, L, C) -> None
     alpha, Gamma, Xi, nu, plus, minus, T = flint.fmpq_mpoly_ctx.get(names, "lex").gens()
     levels = AttentionLevels(1 - (C - 1) * Gamma - (L * C - C) * Xi, Gamma, Xi)
     setting = Setting(L=L, C=C, q=0, p=p, nu=0, sigma_A=0)
-    size = {s.L: L, s.C: C, s.p: p, s.tau: 1}
+    size = symbols.at(L=L, C=C, p=p, tau=1)
+    weights = [symbols.alpha, symbols.Lambda, symbols.Gamma, symbols.Xi, symbols.nu]
     code = sp.lambdify(
-        [s.alpha, s.Lambda, s.Gamma, s.Xi, s.nu, s.n_plus, s.n_minus, s.T],
+        [*weights, symbols.n_plus, symbols.n_minus, symbols.T],
         [e.subs(size) for e in (set_output(), *set_derivatives().values())],
         "math",
     )

@@ -7,15 +7,15 @@ from math import comb
 import pytest
 import sympy as sp
 
+from theory.symmetry import symbols
 from theory.symmetry.proof import Refuted, prove_reduction
-from theory.symmetry.reduction import SYMBOLS as s
 from theory.symmetry.reduction import pair_counts, set_derivatives, set_output
 
-SIZES = [(2, 1), (3, 1), (2, 2), (2, 3), (3, 2)]
+# Beside the cases of the ledger.
+CASES = [(2, 1, 3), (2, 1, 5), (3, 1, 5), (2, 3, 5), (3, 2, 5)]
 
 
-@pytest.mark.parametrize("p", [3, 5])
-@pytest.mark.parametrize(("L", "C"), SIZES)
+@pytest.mark.parametrize(("L", "C", "p"), CASES)
 def test_reduced_gradient_is_the_full_gradient(L: int, C: int, p: int) -> None:
     proof = prove_reduction(L, C, p)
     D = L * C
@@ -38,18 +38,20 @@ def derivative(x: sp.Symbol, change) -> dict:
 
 
 FALSE_FORMULAS = {
-    "C − 1 dropped from the in-set pairs": dict(counts=without(s.gamma, s.C - 1)),
-    "D for D − C in the cross-set pairs": dict(counts=pair_counts() | {s.rho: s.D**2}),
-    "sign of γ flipped": dict(derivatives=derivative(s.gamma, lambda e: -e)),
-    "sign of ρ flipped": dict(derivatives=derivative(s.rho, lambda e: -e)),
-    "τ dropped": dict(derivatives=derivative(s.gamma, lambda e: e * s.tau)),
-    "C + 1 for C in ∂α": dict(derivatives=derivative(s.alpha, lambda e: e.subs(s.C, s.C + 1))),
-    "ν dropped from F": dict(output=set_output().subs(s.nu, 0)),
-    "own patch counted as another": dict(output=set_output().subs(s.Lambda, s.Gamma)),
-    "features outside the set unseen": dict(output=set_output().subs(s.T, 0)),
+    "C − 1 dropped from the in-set pairs": dict(counts=without(symbols.gamma, symbols.C - 1)),
+    "D for D − C in the cross-set pairs": dict(counts=pair_counts() | symbols.at(rho=symbols.D**2)),
+    "sign of γ flipped": dict(derivatives=derivative(symbols.gamma, lambda e: -e)),
+    "sign of ρ flipped": dict(derivatives=derivative(symbols.rho, lambda e: -e)),
+    "τ dropped": dict(derivatives=derivative(symbols.gamma, lambda e: e * symbols.tau)),
+    "C + 1 for C in ∂α": dict(
+        derivatives=derivative(symbols.alpha, lambda e: e.subs(symbols.C, symbols.C + 1))
+    ),
+    "ν dropped from F": dict(output=set_output().subs(symbols.nu, 0)),
+    "own patch counted as another": dict(output=set_output().subs(symbols.Lambda, symbols.Gamma)),
+    "features outside the set unseen": dict(output=set_output().subs(symbols.T, 0)),
     "derivatives exchanged": dict(
         derivatives=set_derivatives()
-        | {s.gamma: set_derivatives()[s.rho], s.rho: set_derivatives()[s.gamma]}
+        | symbols.at(gamma=set_derivatives()[symbols.rho], rho=set_derivatives()[symbols.gamma])
     ),
 }
 
@@ -63,7 +65,7 @@ def test_a_false_formula_is_refuted(formula: str) -> None:
 
 def test_gamma_without_pairs_must_not_move_anything() -> None:
     with pytest.raises(Refuted, match="no pair holds γ"):
-        prove_reduction(2, 1, 3, derivatives=derivative(s.gamma, lambda e: e + s.alpha))
+        prove_reduction(2, 1, 3, derivatives=derivative(symbols.gamma, lambda e: e + symbols.alpha))
 
 
 @pytest.mark.parametrize("p", [2, 4])

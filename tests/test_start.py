@@ -13,30 +13,31 @@ from strategies import rational_settings
 
 from theory.data.partition import Partition
 from theory.data.samples import enumerate_samples
-from theory.dynamics.start import EXCESS, start_rates
+from theory.dynamics.start import start_rates
 from theory.setting import Setting
-from theory.symmetry.reduction import SYMBOLS as s
-from theory.symmetry.reduction import AttentionLevels, set_terms
-
-b = EXCESS
+from theory.symmetry import symbols
+from theory.symmetry.levels import AttentionLevels
+from theory.symmetry.terms import set_terms
 
 
 def test_closed_forms_for_p_3() -> None:
     """For all L, C >= 2, q, ν, α, τ and σ_A at once."""
-    n, Z = s.D - s.C, s.D + b
-    V = s.q * n
-    K = 3 * s.alpha**3 * s.D**2 * s.C / (2 * s.tau * Z**4)
-    bracket = (s.D + 3 * b) * (s.C**2 + 3 * V) + 3 * b**2 * (s.C + V) + b**3
+    C, D, q, nu = symbols.C, symbols.D, symbols.q, symbols.nu
+    tau, alpha, b = symbols.tau, symbols.alpha, symbols.b
+    n, Z = D - C, D + b
+    V = q * n
+    K = 3 * alpha**3 * D**2 * C / (2 * tau * Z**4)
+    bracket = (D + 3 * b) * (C**2 + 3 * V) + 3 * b**2 * (C + V) + b**3
     rates = start_rates(3)
     expected = {
-        "alpha": s.nu * s.D * s.C / 2 + 3 * s.alpha**2 * s.D**3 * s.C / (2 * Z**3) * bracket,
-        "gamma": K * b * n * (2 * s.C - 6 * s.q + b * (1 - 3 * s.q)),
-        "gap": K * Z * b * (b * (1 - s.q) + 2 * (s.C - 2 * s.q)),
+        "alpha": nu * D * C / 2 + 3 * alpha**2 * D**3 * C / (2 * Z**3) * bracket,
+        "gamma": K * b * n * (2 * C - 6 * q + b * (1 - 3 * q)),
+        "gap": K * Z * b * (b * (1 - q) + 2 * (C - 2 * q)),
     }
     actual = {
-        "alpha": rates[s.alpha],
-        "gamma": rates[s.gamma],
-        "gap": rates[s.gamma] - rates[s.rho],
+        "alpha": rates[symbols.alpha],
+        "gamma": rates[symbols.gamma],
+        "gap": rates[symbols.gamma] - rates[symbols.rho],
     }
     for name, form in expected.items():
         assert sp.cancel(actual[name] - form) == 0, name
@@ -72,51 +73,46 @@ def test_rates_are_the_exact_expectation(
     setting: Setting, alpha: Fraction, excess: Fraction
 ) -> None:
     rates = start_rates(setting.p)
-    values = {
-        s.L: setting.L,
-        s.C: setting.C,
-        s.q: setting.q,
-        s.nu: setting.nu,
-        s.tau: setting.temperature,
-        s.alpha: alpha,
-        b: excess,
-    }
-    exact = dict(zip((s.alpha, s.gamma, s.rho), exact_rates(setting, alpha, excess), strict=True))
+    values = symbols.at(
+        L=setting.L, C=setting.C, q=setting.q, nu=setting.nu, tau=setting.temperature
+    ) | symbols.at(alpha=alpha, b=excess)
+    coefficients = symbols.alpha, symbols.gamma, symbols.rho
+    exact = dict(zip(coefficients, exact_rates(setting, alpha, excess), strict=True))
     if setting.C == 1:
         # No pair holds γ, and what set_terms gives for it is 0.
-        assert exact.pop(s.gamma) == 0
+        assert exact.pop(symbols.gamma) == 0
     for x, value in exact.items():
         assert rates[x].subs(values) == sp.Rational(value), x
 
 
-def at(L: int, C: int, q: str, excess: int) -> tuple[sp.Rational, sp.Rational]:
+def signs(L: int, C: int, q: str, excess: int) -> tuple[sp.Rational, sp.Rational]:
     """Signs of γ' and γ' − ρ' for p = 3 and α > 0."""
     rates = start_rates(3)
-    point = {s.L: L, s.C: C, s.q: sp.Rational(q), s.alpha: 1, s.tau: 1, b: excess}
-    gamma, rho = rates[s.gamma].subs(point), rates[s.rho].subs(point)
+    point = symbols.at(L=L, C=C, q=sp.Rational(q), alpha=1, tau=1, b=excess)
+    gamma, rho = rates[symbols.gamma].subs(point), rates[symbols.rho].subs(point)
     return sp.sign(gamma), sp.sign(gamma - rho)
 
 
 def test_association_can_start_while_gamma_falls() -> None:
-    assert at(3, 2, "1/2", 19) == (-1, 1)
+    assert signs(3, 2, "1/2", 19) == (-1, 1)
 
 
 @pytest.mark.parametrize(("L", "C", "q"), [(2, 2, "1/3"), (3, 2, "9/10"), (5, 4, "1")])
 def test_association_starts_iff_the_diagonal_is_raised(L: int, C: int, q: str) -> None:
-    assert [at(L, C, q, sp.Rational(k, 4))[1] for k in (-3, -1, 0, 1, 40)] == [-1, -1, 0, 1, 1]
+    assert [signs(L, C, q, sp.Rational(k, 4))[1] for k in (-3, -1, 0, 1, 40)] == [-1, -1, 0, 1, 1]
 
 
 def test_association_does_not_start_from_pairs_of_full_noise() -> None:
     """C = 2 and q = 1 is the one exception: γ' = ρ' for every σ_A."""
     rates = start_rates(3)
-    gap = (rates[s.gamma] - rates[s.rho]).subs({s.C: 2, s.q: 1})
+    gap = (rates[symbols.gamma] - rates[symbols.rho]).subs(symbols.at(C=2, q=1))
     assert sp.cancel(gap) == 0
-    gap_below = (rates[s.gamma] - rates[s.rho]).subs({s.C: 2})
+    gap_below = (rates[symbols.gamma] - rates[symbols.rho]).subs(symbols.at(C=2))
     assert sp.cancel(gap_below) != 0
 
 
 def test_the_linear_part_of_the_activation_moves_no_logit_at_the_start() -> None:
     rates = start_rates(5)
-    assert not rates[s.gamma].has(s.nu)
-    assert not rates[s.rho].has(s.nu)
-    assert rates[s.alpha].has(s.nu)
+    assert not rates[symbols.gamma].has(symbols.nu)
+    assert not rates[symbols.rho].has(symbols.nu)
+    assert rates[symbols.alpha].has(symbols.nu)

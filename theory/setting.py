@@ -10,13 +10,17 @@ valid one, of Python's own numbers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from fractions import Fraction
+from typing import Generic, TypeVar
 
 import flint
 
 from theory.inputs import Number, integer, real, refuse
 
-__all__ = ["Coefficients", "Setting"]
+__all__ = ["Coefficients", "N", "Setting"]
+
+# The arithmetic of a state or a gradient.
+N = TypeVar("N", bound=float | Fraction | flint.arb, covariant=True)
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,11 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Coefficients:
+class Coefficients(Generic[N]):
     """The three coefficients of the symmetric subspace: a state, or a gradient on it.
+
+    ``Coefficients[float]``, ``Coefficients[Fraction]`` and ``Coefficients[flint.arb]`` say to type
+    checkers which numbers they are; at run time nothing changes.
 
     Parameters
     ----------
@@ -114,9 +121,9 @@ class Coefficients:
     ValueError: Coefficients.alpha = nan: alpha must be a finite number
     """
 
-    alpha: Any
-    gamma: Any
-    rho: Any
+    alpha: N
+    gamma: N
+    rho: N
 
     def __post_init__(self) -> None:
         for field in ("alpha", "gamma", "rho"):

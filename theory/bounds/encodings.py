@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from fractions import Fraction
 from numbers import Rational
-from typing import Any
 
 import flint
 import numpy as np
@@ -78,7 +77,7 @@ def set_derangement(partition: Partition, shift: int = 1) -> NDArray[np.intp]:
     return images
 
 
-def derange(A: ArrayLike, permutation: ArrayLike, diagonal: Any = None) -> NDArray[Any]:
+def derange(A: ArrayLike, permutation: ArrayLike, diagonal: ArrayLike | None = None) -> np.ndarray:
     """ΠA: row i of the result is row π(i) of A.
 
     Parameters
@@ -106,7 +105,7 @@ def derange(A: ArrayLike, permutation: ArrayLike, diagonal: Any = None) -> NDArr
     return moved + (diagonal - np.diagonal(moved))[:, None]
 
 
-def minimal_gram(partition: Partition) -> NDArray[Any]:
+def minimal_gram(partition: Partition) -> np.ndarray:
     """A positive definite matrix of unit diagonal with the least association that this allows.
 
     Top_C of row i is unique and meets the set of i in {i} alone.  Patches of one place c in
@@ -158,7 +157,7 @@ def encodings(gram: ArrayLike, d: int) -> NDArray[np.float64]:
     return np.vstack([factor.T, np.zeros((d - len(G), len(G)))])
 
 
-def value_map(A: ArrayLike, gram: ArrayLike) -> NDArray[Any]:
+def value_map(A: ArrayLike, gram: ArrayLike) -> np.ndarray:
     """M = G⁻¹AG⁻¹ in exact rationals, so that W = P M Pᵀ has PᵀWP = GMG = A for every PᵀP = G.
 
     Entries must be rational; ``ValueError`` otherwise, or if the Gram matrix is singular.

@@ -20,11 +20,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 from theory.data.partition import Partition
 from theory.data.samples import enumerate_samples
-from theory.inputs import integer
+from theory.inputs import Number, integer
 
 __all__ = [
     "LabelMass",
@@ -36,23 +36,26 @@ __all__ = [
 ]
 
 
+K = TypeVar("K")
+
+
 class LabelMass(NamedTuple):
     """Probability of an outcome together with the label +1, and with the label −1."""
 
-    plus: Any
-    minus: Any
+    plus: Number
+    minus: Number
 
 
-def _joint(mass: dict[Any, list[Any]]) -> dict[Any, LabelMass]:
+def _joint(mass: dict[K, list[Number]]) -> dict[K, LabelMass]:
     return {outcome: LabelMass(*pair) for outcome, pair in mass.items()}
 
 
-def _least_error(joint: dict[Any, LabelMass]) -> Any:
+def _least_error(joint: dict[K, LabelMass]) -> Number:
     """A rule answers once for each outcome; the best answer errs on the rarer label."""
     return sum((min(mass) for mass in joint.values()), Fraction(0))
 
 
-def count_law(partition: Partition, q: Any) -> dict[tuple[int, int], LabelMass]:
+def count_law(partition: Partition, q: Number) -> dict[tuple[int, int], LabelMass]:
     """Joint law of the counts (n₊, n₋) of all features and of the label, by listing outcomes.
 
     Parameters
@@ -70,14 +73,14 @@ def count_law(partition: Partition, q: Any) -> dict[tuple[int, int], LabelMass]:
     >>> law[3, 2].plus / law[3, 2].minus
     Fraction(3, 1)
     """
-    mass: dict[tuple[int, int], list[Any]] = defaultdict(lambda: [Fraction(0), Fraction(0)])
+    mass: dict[tuple[int, int], list[Number]] = defaultdict(lambda: [Fraction(0), Fraction(0)])
     for sample in enumerate_samples(partition, q):
         counts = sample.delta.count(1), sample.delta.count(-1)
         mass[counts][sample.y < 0] += sample.probability
     return _joint(mass)
 
 
-def invariant_minimum(partition: Partition, q: Any) -> Any:
+def invariant_minimum(partition: Partition, q: Number) -> Number:
     """The least Pr[y g ≤ 0] of all rules that see the counts (n₊, n₋) alone.
 
     The minimum over all sign patterns on the pairs of counts, hence over all invariant rules.
@@ -119,17 +122,17 @@ def all_partitions(L: int, C: int) -> Iterator[Partition]:
         yield Partition(tuple(labels))
 
 
-def average_feature_law(L: int, C: int, q: Any) -> dict[tuple[int, ...], LabelMass]:
+def average_feature_law(L: int, C: int, q: Number) -> dict[tuple[int, ...], LabelMass]:
     """Joint law of all features, in place, and the label when the partition is uniformly random."""
     partitions = list(all_partitions(L, C))
-    mass: dict[tuple[int, ...], list[Any]] = defaultdict(lambda: [Fraction(0), Fraction(0)])
+    mass: dict[tuple[int, ...], list[Number]] = defaultdict(lambda: [Fraction(0), Fraction(0)])
     for partition in partitions:
         for sample in enumerate_samples(partition, q):
             mass[sample.delta][sample.y < 0] += sample.probability / len(partitions)
     return _joint(mass)
 
 
-def least_average_error(L: int, C: int, q: Any) -> Any:
+def least_average_error(L: int, C: int, q: Number) -> Number:
     """The least average, over all partitions, of Pr[y g ≤ 0] for one rule g, invariant or not.
 
     Theorem A: it is e_inv again, so being right for one partition is paid for with others.

@@ -19,7 +19,6 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -57,7 +56,7 @@ def _in_common_units(numbers: Sequence[Number]) -> tuple[list[int], int]:
     return [int(number * unit) for number in exact], unit
 
 
-def window_probabilities(q: Number, n: int) -> list[Any]:
+def window_probabilities(q: Number, n: int) -> list[Number]:
     """λ_q(m) = Pr(Y_m ∈ {0, 1}) for m = 0, …, n, where Y_m is a sum of m independent features.
 
     Parameters
@@ -79,11 +78,11 @@ def window_probabilities(q: Number, n: int) -> list[Any]:
     rate, n = _exact_or_float(q), integer("n", n, least=0)
     if isinstance(rate, Fraction):
         a, unit = rate.numerator, 2 * rate.denominator
-        step: Any = np.array([a, unit - 2 * a, a], dtype=object)
-        law: Any = np.array([1], dtype=object)
+        step: np.ndarray = np.array([a, unit - 2 * a, a], dtype=object)
+        law: np.ndarray = np.array([1], dtype=object)
     else:
         unit, step, law = 1, np.array([rate / 2, 1 - rate, rate / 2]), np.ones(1)
-    values: list[Any] = []
+    values: list[Number] = []
     for m in range(n + 1):
         near = law[m : m + 2].sum()  # index m holds the value 0
         values.append(Fraction(near, unit**m) if isinstance(rate, Fraction) else float(near))
@@ -91,7 +90,7 @@ def window_probabilities(q: Number, n: int) -> list[Any]:
     return values
 
 
-def monotone_bound(setting: Setting) -> Any:
+def monotone_bound(setting: Setting) -> Number:
     """½[1 − (C + Σ_{m=1}^n λ_q(m))/L], the lower bound of Theorem B; says nothing if negative.
 
     Examples
@@ -103,11 +102,11 @@ def monotone_bound(setting: Setting) -> Any:
     return (1 - total / Fraction(setting.L)) / 2
 
 
-def _sum_law(coefficients: Sequence[int], q: Fraction | float) -> dict[int, Any]:
+def _sum_law(coefficients: Sequence[int], q: Fraction | float) -> dict[int, Number]:
     """Law of Σ c_j δ_j for independent features δ_j."""
-    law: dict[int, Any] = {0: 1 + 0 * q}
+    law: dict[int, Number] = {0: 1 + 0 * q}
     for c in coefficients:
-        longer: dict[int, Any] = defaultdict(int)
+        longer: dict[int, Number] = defaultdict(int)
         for u, probability in law.items():
             for step, weight in ((c, q / 2), (-c, q / 2), (0, 1 - q)):
                 if weight:
@@ -116,7 +115,7 @@ def _sum_law(coefficients: Sequence[int], q: Fraction | float) -> dict[int, Any]
     return dict(law)
 
 
-def largest_window(coefficients: Sequence[Number], q: Number, width: Number) -> Any:
+def largest_window(coefficients: Sequence[Number], q: Number, width: Number) -> Number:
     """sup over t of Pr(t ≤ Σ c_j δ_j < t + width): the largest mass of a half-open window.
 
     Examples
@@ -151,7 +150,7 @@ def linear_law(
     if len(weights) != partition.D:
         raise ValueError(f"{len(weights)} weights: weights must be {partition.D}, one for a patch")
     rate, (whole, unit) = _exact_or_float(q), _in_common_units(weights)
-    mass: dict[int, list[Any]] = defaultdict(lambda: [0 * rate, 0 * rate])
+    mass: dict[int, list[Number]] = defaultdict(lambda: [0 * rate, 0 * rate])
     for members in partition.sets:
         signal = sum(whole[j] for j in members)
         others = [whole[j] for j in range(partition.D) if j not in members]
@@ -161,7 +160,7 @@ def linear_law(
     return {Fraction(u, unit): LabelMass(*pair) for u, pair in mass.items()}
 
 
-def monotone_error(weights: Sequence[Number], partition: Partition, q: Number) -> Any:
+def monotone_error(weights: Sequence[Number], partition: Partition, q: Number) -> Number:
     """The least Pr[y g ≤ 0] over all nondecreasing φ, for given weights.
 
     A monotone φ is positive exactly above a threshold; all thresholds are tried.
@@ -173,14 +172,15 @@ def monotone_error(weights: Sequence[Number], partition: Partition, q: Number) -
     """
     law = linear_law(weights, partition, q)
     # With no u answered +1 the error is ½; u joins from the top, right on + and wrong on −.
-    error = least = Fraction(1, 2)
+    error: Number = Fraction(1, 2)
+    least = error
     for u in sorted(law, reverse=True):
         error = error - law[u].plus + law[u].minus
         least = min(least, error)
     return least
 
 
-def any_rule_error(weights: Sequence[Number], partition: Partition, q: Number) -> Any:
+def any_rule_error(weights: Sequence[Number], partition: Partition, q: Number) -> Number:
     """The least Pr[y g ≤ 0] over all functions φ, monotone or not, for given weights.
 
     Examples
@@ -194,7 +194,7 @@ def any_rule_error(weights: Sequence[Number], partition: Partition, q: Number) -
     return sum(min(mass) for mass in linear_law(weights, partition, q).values())
 
 
-def _disagreement(partition: Partition, q: Any, rule: dict[tuple[int, ...], int]) -> Any:
+def _disagreement(partition: Partition, q: Number, rule: dict[tuple[int, ...], int]) -> Number:
     total = Fraction(0)
     features = list(rule)
     labels = dict(zip(features, f_star(features, partition).tolist(), strict=True))
@@ -204,11 +204,11 @@ def _disagreement(partition: Partition, q: Any, rule: dict[tuple[int, ...], int]
     return total
 
 
-def _support(partition: Partition, q: Any) -> list[tuple[int, ...]]:
+def _support(partition: Partition, q: Number) -> list[tuple[int, ...]]:
     return list({sample.delta for sample in enumerate_samples(partition, q)})
 
 
-def decoding_disagreement(partition: Partition, q: Any) -> Any:
+def decoding_disagreement(partition: Partition, q: Number) -> Number:
     """Pr[f* g ≤ 0] for the generalized linear model with w_j = 3^j w* and a decoding φ.
 
     U = Σ_j 3^j x_j determines all features (balanced ternary), and φ(U) is f* of them: g = f*, and
@@ -228,7 +228,7 @@ def decoding_disagreement(partition: Partition, q: Any) -> Any:
     return _disagreement(partition, q, rule)
 
 
-def sum_disagreement(partition: Partition, q: Any) -> Any:
+def sum_disagreement(partition: Partition, q: Number) -> Number:
     """Pr[f* g ≤ 0] for the plain sum g = Σ_j ⟨w*, X_j⟩: all w_j = w*, φ the identity.
 
     Examples

@@ -19,14 +19,13 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
 
 import flint
 import numpy as np
 from scipy.stats import binom
 
 from theory.data.law import invariant_error
-from theory.inputs import integer
+from theory.inputs import Number, integer
 from theory.setting import Setting
 
 __all__ = [
@@ -91,7 +90,7 @@ def empty_boxes(L: int, N: int) -> list[Fraction]:
     return [Fraction(way, L**N) for way in ways]
 
 
-def box_bound(setting: Setting, N: int) -> Any:
+def box_bound(setting: Setting, N: int) -> Number:
     """E[(K/L) e_inv(K, C, q)] with K as in :func:`empty_boxes`; e_inv = 0 for one set or none.
 
     Parameters
@@ -114,7 +113,7 @@ def box_bound(setting: Setting, N: int) -> Any:
     23/256 1/48
     """
     boxes = empty_boxes(setting.L, N)
-    total: Any = Fraction(0)
+    total: Number = Fraction(0)
     for K in range(2, setting.L + 1):
         if boxes[K]:
             total += boxes[K] * Fraction(K, setting.L) * invariant_error(replace(setting, L=K))

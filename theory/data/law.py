@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -55,7 +55,7 @@ class SetTypes(NamedTuple):
 
     n_plus: NDArray[np.intp]
     n_minus: NDArray[np.intp]
-    probability: NDArray[Any]
+    probability: np.ndarray
 
     @property
     def sums(self) -> NDArray[np.intp]:
@@ -72,7 +72,7 @@ class Law(NamedTuple):
     """A law on consecutive integers: ``value`` ascending, ``probability`` float64 or Fractions."""
 
     value: NDArray[np.intp]
-    probability: NDArray[Any]
+    probability: np.ndarray
 
     def total(self, event: NDArray[np.bool_]) -> Probability:
         """Probability of an event given as a mask on ``value``."""
@@ -94,7 +94,7 @@ def _rate(setting: Setting) -> Fraction | float:
     return q if isinstance(q, float) else Fraction(q)
 
 
-def _weights(q: Fraction | float) -> tuple[NDArray[Any], int]:
+def _weights(q: Fraction | float) -> tuple[np.ndarray, int]:
     """Weights of the features −1, 0, 1 and their total: integers in the exact case.
 
     Integers, because convolving Fractions would reduce one at every single product.
@@ -105,7 +105,7 @@ def _weights(q: Fraction | float) -> tuple[NDArray[Any], int]:
     return np.array([q / 2, 1 - q, q / 2]), 1
 
 
-def _convolution_power(base: NDArray[Any], times: int) -> NDArray[Any]:
+def _convolution_power(base: np.ndarray, times: int) -> np.ndarray:
     """Weights of the sum of independent copies, by repeated squaring."""
     result = np.ones(1, dtype=base.dtype)
     while times:
@@ -117,7 +117,7 @@ def _convolution_power(base: NDArray[Any], times: int) -> NDArray[Any]:
     return result
 
 
-def _law(weights: NDArray[Any], total: int) -> Law:
+def _law(weights: np.ndarray, total: int) -> Law:
     """The symmetric law with these weights, centred at 0."""
     half = len(weights) // 2
     if weights.dtype == object:
@@ -259,7 +259,7 @@ def posterior(features: ArrayLike, partition: Partition) -> NDArray[np.float64]:
     return plus / (plus + minus)
 
 
-def _pure_set_weights(setting: Setting) -> tuple[NDArray[Any], int]:
+def _pure_set_weights(setting: Setting) -> tuple[np.ndarray, int]:
     """Weights of a random set being all −1, not pure, all +1."""
     weights, unit = _weights(_rate(setting))
     pure, total = weights[0] ** setting.C, unit**setting.C

@@ -183,7 +183,7 @@ class Certificate:
         }
         return Setting(**values)
 
-    def state(self, step: int) -> Coefficients:
+    def state(self, step: int) -> Coefficients[arb]:
         """Balls of α, γ, ρ at a step, at the precision in force."""
         return Coefficients(*(_enclosure(pair) for pair in self.states[step]))
 

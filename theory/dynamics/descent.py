@@ -55,7 +55,7 @@ class Trajectory:
     def __len__(self) -> int:
         return len(self.time)
 
-    def state(self, index: int) -> Coefficients:
+    def state(self, index: int) -> Coefficients[float]:
         """The state at one recorded time."""
         return Coefficients(*(float(x[index]) for x in (self.alpha, self.gamma, self.rho)))
 

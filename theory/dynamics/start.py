@@ -23,20 +23,17 @@ from sympy.functions.combinatorial.numbers import stirling
 from sympy.polys.rings import PolyElement, PolyRing
 
 from theory.inputs import integer
-from theory.symmetry.reduction import SYMBOLS, pair_counts, set_derivatives
+from theory.symmetry.reduction import pair_counts, set_derivatives
+from theory.symmetry.symbols import C, D, L, T, alpha, at, b, n_minus, n_plus, nu, q, tau
 
-__all__ = ["EXCESS", "start_rates"]
+__all__ = ["start_rates"]
 
-# What a patch weighs to itself beyond what it weighs to another one: b = e^{σ_A/τ} − 1 > −1.
-EXCESS = sp.Symbol("b", real=True)
-
-_s = SYMBOLS
 # Features among the patches of the sets that a set does not see: +1, and −1.
 _far_plus, _far_minus = sp.symbols("m_plus m_minus", integer=True, nonnegative=True)
 # 1/Z, a symbol of its own so that all steps are polynomial.
 _inverse_Z = sp.Symbol("u")
-_types = (_s.n_plus, _s.n_minus, _far_plus, _far_minus)
-_ring = PolyRing((*_types, _s.L, _s.C, _s.q, _s.nu, _s.alpha, EXCESS, _inverse_Z), sp.QQ)
+_types = (n_plus, n_minus, _far_plus, _far_minus)
+_ring = PolyRing((*_types, L, C, q, nu, alpha, b, _inverse_Z), sp.QQ)
 
 
 def _expectation(term: PolyElement, plus: sp.Symbol, minus: sp.Symbol, patches: Any) -> PolyElement:
@@ -45,7 +42,7 @@ def _expectation(term: PolyElement, plus: sp.Symbol, minus: sp.Symbol, patches: 
     The joint factorial moments of a multinomial are E[n₊^(k) n₋^(m)] = N^(k+m) (q/2)^(k+m) in
     falling powers, and Stirling numbers write ordinary powers in falling ones.
     """
-    N, half_q = _ring.from_expr(patches), _ring.from_expr(_s.q / 2)
+    N, half_q = _ring.from_expr(patches), _ring.from_expr(q / 2)
 
     def moment(i: int, j: int) -> PolyElement:
         total = _ring.zero
@@ -75,7 +72,7 @@ def start_rates(p: int = 3) -> dict[sp.Symbol, sp.Expr]:
     Returns
     -------
     dict
-        From the symbols α, γ, ρ to factored expressions in L, C, q, ν, α, τ and ``EXCESS``.  With
+        From the symbols α, γ, ρ to factored expressions in L, C, q, ν, α, τ and b.  With
         C = 1 no entry of A holds γ, and its rate has no meaning.
 
     Examples
@@ -83,30 +80,29 @@ def start_rates(p: int = 3) -> dict[sp.Symbol, sp.Expr]:
     At (L, C, q) = (3, 2, ½) and e^{σ_A/τ} = 20 the logits inside a set fall, but slower than those
     across sets.
 
-    >>> s = SYMBOLS
-    >>> at = {s.L: 3, s.C: 2, s.q: sp.Rational(1, 2), s.alpha: 1, s.tau: 1, EXCESS: 19}
+    >>> from theory.symmetry import symbols
+    >>> point = at(L=3, C=2, q=sp.Rational(1, 2), alpha=1, tau=1, b=19)
     >>> rates = start_rates()
-    >>> rates[s.gamma].subs(at), rates[s.rho].subs(at)
+    >>> rates[symbols.gamma].subs(point), rates[symbols.rho].subs(point)
     (-69768/390625, -659718/390625)
     """
     p = integer("p", p, least=1, odd=True)
-    s = SYMBOLS
-    Z = s.D + EXCESS
-    own, other = (1 + EXCESS) * _inverse_Z, _inverse_Z
-    start = {s.p: p, s.tau: 1, s.Lambda: own, s.Gamma: other, s.Xi: other}
+    Z = D + b
+    own, other = (1 + b) * _inverse_Z, _inverse_Z
+    start = at(p=p, tau=1, Lambda=own, Gamma=other, Xi=other)
     far_sum = _far_plus - _far_minus
     rates = {}
     for x, derivative in set_derivatives().items():
         term = derivative.subs(start)
-        in_signal = {s.n_plus: s.C, s.n_minus: 0, s.T: s.C + far_sum}
+        in_signal = at(n_plus=C, n_minus=0, T=C + far_sum)
         signal = _ring.from_expr(term.subs(in_signal))
-        signal = _expectation(signal, _far_plus, _far_minus, s.D - s.C)
+        signal = _expectation(signal, _far_plus, _far_minus, D - C)
         # The features of a random set count in T too, beside those of the other L − 2.
-        random = _ring.from_expr(term.subs(s.T, s.C + s.n_plus - s.n_minus + far_sum))
-        random = _expectation(random, _far_plus, _far_minus, s.D - 2 * s.C)
-        random = _expectation(random, s.n_plus, s.n_minus, s.C)
-        total = (signal + (_ring.from_expr(s.L) - 1) * random).as_expr()
+        random = _ring.from_expr(term.subs(T, C + n_plus - n_minus + far_sum))
+        random = _expectation(random, _far_plus, _far_minus, D - 2 * C)
+        random = _expectation(random, n_plus, n_minus, C)
+        total = (signal + (_ring.from_expr(L) - 1) * random).as_expr()
         # Derivatives in logits have one factor 1/τ, left out above to stay polynomial.
-        scale = 2 if x == s.alpha else 2 * s.tau * pair_counts()[x]
+        scale = 2 if x == alpha else 2 * tau * pair_counts()[x]
         rates[x] = sp.factor(total.subs(_inverse_Z, 1 / Z) / scale)
     return rates

@@ -25,11 +25,10 @@ from flint import acb, acb_mat, arb, ctx, fmpq
 from theory.data.law import set_types, spurious_law
 from theory.expectation.exact_plan import Circle, Line, Point, exact_plan
 from theory.setting import Coefficients, Setting
-from theory.symmetry.reduction import AttentionLevels, attention_levels, set_terms
+from theory.symmetry.levels import AttentionLevels, attention_levels
+from theory.symmetry.terms import SetTerms, set_terms
 
 __all__ = ["CertifiedExpectation", "ball", "certified_expectation"]
-
-_NAMES = ("F", "alpha", "gamma", "rho")
 
 
 def ball(value: arb | Rational | float | str) -> arb:
@@ -65,7 +64,7 @@ class CertifiedExpectation:
     """
 
     loss: arb
-    gradient: Coefficients
+    gradient: Coefficients[arb]
 
     @property
     def loss_error(self) -> float:
@@ -73,7 +72,7 @@ class CertifiedExpectation:
         return float(self.loss.rad())
 
     @property
-    def gradient_error(self) -> Coefficients:
+    def gradient_error(self) -> Coefficients[float]:
         """Radii of the gradient."""
         components = (self.gradient.alpha, self.gradient.gamma, self.gradient.rho)
         return Coefficients(*(float(component.rad()) for component in components))
@@ -103,9 +102,8 @@ class _Total:
         self.others, self.spurious = setting.L - 1, spurious
         total = spurious + setting.C
 
-        def terms(n_plus: int, n_minus: int) -> list[arb]:
-            found = set_terms(setting, alpha, levels, n_plus, n_minus, total, number=ball)
-            return [getattr(found, name) for name in _NAMES]
+        def terms(n_plus: int, n_minus: int) -> SetTerms[arb]:
+            return set_terms(setting, alpha, levels, n_plus, n_minus, total, number=ball)
 
         self.sums = [plus - minus for plus, minus, _ in types]
         self.probability = [probability for *_, probability in types]
@@ -115,13 +113,13 @@ class _Total:
     def _weights(self, at: Point) -> list[arb]:
         """p e^{ts − θf}, type by type."""
         return [
-            p * (at.tilt * s - at.theta * f[0]).exp()
+            p * (at.tilt * s - at.theta * f.F).exp()
             for p, s, f in zip(self.probability, self.sums, self.terms, strict=True)
         ]
 
     def _outside(self, at: Point) -> arb:
         """e^{−tR − θ f_signal}."""
-        return (-at.theta * self.signal[0] - at.tilt * self.spurious).exp()
+        return (-at.theta * self.signal.F - at.tilt * self.spurious).exp()
 
     def mass(self, at: Point) -> list[arb]:
         """Upper bounds M_T(θ) on E[e^{−θF}|G|; T] for G = 1, F, ∂F/∂α, ∂F/∂γ, ∂F/∂ρ.
@@ -134,27 +132,25 @@ class _Total:
         whole = sum(weights, arb(0))
         rest = whole ** (self.others - 1)
         bounds = [outside * rest * whole]
-        for row in range(4):
-            inside = sum(
-                (w * abs(f[row]) for w, f in zip(weights, self.terms, strict=True)), arb(0)
-            )
-            bounds.append(outside * rest * (abs(self.signal[row]) * whole + self.others * inside))
+        for signal, *of_sets in zip(self.signal, *self.terms, strict=True):
+            inside = sum((w * abs(f) for w, f in zip(weights, of_sets, strict=True)), arb(0))
+            bounds.append(outside * rest * (abs(signal) * whole + self.others * inside))
         return bounds
 
     def bounds(self, at: Point) -> list[arb]:
         """Bounds on E[log(1+e^{−F}); T] and E[sig(−F)|∂F|; T], for 0 ≤ θ ≤ 1."""
-        mass = self.mass(at)
+        mass, F, *slopes = self.mass(at)
         # log(1+e^{−y}) is at most e^{−θy}/θ for θ in (0, 1], and at most log 2 + |y|.
-        loss = mass[0] / at.theta if at.theta > 0 else mass[0] * arb(2).log() + mass[1]
-        return [loss, *mass[2:]]
+        loss = mass / at.theta if at.theta > 0 else mass * arb(2).log() + F
+        return [loss, *slopes]
 
     def largest(self) -> list[arb]:
         """Bounds on log(1+e^{−F}) and on |∂F| over all samples of this total."""
-        size = [
-            abs(self.signal[g]) + self.others * sum((abs(f[g]) for f in self.terms), arb(0))
-            for g in range(4)
-        ]
-        return [arb(2).log() + size[0], *size[1:]]
+        F, *slopes = (
+            abs(signal) + self.others * sum(map(abs, of_sets), arb(0))
+            for signal, *of_sets in zip(self.signal, *self.terms, strict=True)
+        )
+        return [arb(2).log() + F, *slopes]
 
     def moments(self, circle: Circle, omega: list[arb]) -> list[list[acb]]:
         """E[e^{−sF} G; T] at s = θ + i omega, up to aliases, for G = 1, F, ∂F; by node."""
@@ -163,7 +159,7 @@ class _Total:
         scale = sum(sizes, arb(0))
         modulus = [size / scale for size in sizes]
         weights = [
-            [m * acb(0, -w * f[0]).exp() for m, f in zip(modulus, self.terms, strict=True)]
+            [m * acb(0, -w * f.F).exp() for m, f in zip(modulus, self.terms, strict=True)]
             for w in omega
         ]
         turn = [acb(arb(0), 2 * arb.pi() * j / window).exp() for j in range(window)]
@@ -192,11 +188,11 @@ class _Total:
         for frequency, row, coefficients in zip(omega, weights, rest, strict=True):
             each = [row[k] * coefficients[column[self.sums[k]]] for k in range(kinds)]
             mass = sum(each, acb(0))
-            phase = outside * acb(0, -frequency * self.signal[0]).exp()
+            phase = outside * acb(0, -frequency * self.signal.F).exp()
             moments = [phase * mass]
-            for g in range(4):
-                inside = sum((e * f[g] for e, f in zip(each, self.terms, strict=True)), acb(0))
-                moments.append(phase * (self.signal[g] * mass + others * inside))
+            for signal, *of_sets in zip(self.signal, *self.terms, strict=True):
+                inside = sum((e * f for e, f in zip(each, of_sets, strict=True)), acb(0))
+                moments.append(phase * (signal * mass + others * inside))
             found.append(moments)
         return found
 
@@ -237,13 +233,13 @@ class _Evaluation:
             kernel = 2 / self.period * pi / (pi * s).sin()
             kernel_size += abs(kernel)
             loss_size += abs(kernel / s)
-            value[0] += (kernel / s * at_node[0]).real
-            for g in range(3):
-                value[1 + g] += (kernel * at_node[2 + g]).real
+            one, _, *slopes = at_node
+            found = [kernel / s * one, *(kernel * slope for slope in slopes)]
+            value = [v + x.real for v, x in zip(value, found, strict=True)]
         value = self._add_poles(value)
 
-        aliases = self._aliases(circle)
-        missing = [loss_size * aliases[0], *(kernel_size * a for a in aliases[2:])]
+        alias, _, *aliases = self._aliases(circle)
+        missing = [loss_size * alias, *(kernel_size * x for x in aliases)]
         for piece in (self._cut(), self._left(), self._right()):
             missing = [m + x for m, x in zip(missing, piece, strict=True)]
         return [v + _around(m) for v, m in zip(value, missing, strict=True)]
@@ -252,8 +248,8 @@ class _Evaluation:
         """What the nodes beyond the last would have added."""
         last = 2 * arb.pi() * self.line.nodes / self.period
         tail = (arb.pi() * last / 2).coth().log() / arb.pi()
-        mass = self.total.mass(self.line.circle.at)
-        return [tail / last * mass[0], *(tail * m for m in mass[2:])]
+        mass, _, *slopes = self.total.mass(self.line.circle.at)
+        return [tail / last * mass, *(tail * x for x in slopes)]
 
     def _add_poles(self, value: list[arb]) -> list[arb]:
         if self.line.at_zero:
@@ -271,21 +267,21 @@ class _Evaluation:
 
     def _left(self) -> list[arb]:
         """What the terms e^{−ckP} f(F − kP) of the rule leave."""
-        theta, mass = self.line.below.theta, self.total.mass(self.line.below)
+        theta, (mass, F, *slopes) = self.line.below.theta, self.total.mass(self.line.below)
         tail = _tail((self.c - theta) * self.period)
-        loss = mass[0] / abs(theta) if theta < 0 else arb(2).log() * mass[0] + mass[1]
+        loss = mass / abs(theta) if theta < 0 else arb(2).log() * mass + F
         loss = tail * loss
         if not self.line.at_zero:  # then θ = 0, and the terms of the pole at 0 remain whole
             # Σ k u^k = u/(1−u)² = tail (1 + tail)
-            loss += self.period * tail * (1 + tail) * mass[0]
-        return [loss, *(tail * m for m in mass[2:])]
+            loss += self.period * tail * (1 + tail) * mass
+        return [loss, *(tail * x for x in slopes)]
 
     def _right(self) -> list[arb]:
         """What the terms e^{ckP} f(F + kP) of the rule leave."""
-        theta, mass = self.line.above.theta, self.total.mass(self.line.above)
+        theta, (mass, _, *slopes) = self.line.above.theta, self.total.mass(self.line.above)
         tail = _tail((theta - self.c) * self.period)
-        loss = mass[0] / theta if theta <= 1 else mass[0]
-        return [tail * loss, *(tail * m for m in mass[2:])]
+        loss = mass / theta if theta <= 1 else mass
+        return [tail * loss, *(tail * x for x in slopes)]
 
 
 def certified_expectation(

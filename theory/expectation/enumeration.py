@@ -20,8 +20,10 @@ from scipy.special import expit
 
 from theory.data.law import set_types
 from theory.expectation.result import Expectation
+from theory.expectation.rows import Part
 from theory.setting import Coefficients, Setting
-from theory.symmetry.reduction import NAMES, AttentionLevels, float_terms, set_terms
+from theory.symmetry.levels import AttentionLevels
+from theory.symmetry.terms import float_terms, set_terms
 
 __all__ = [
     "configuration_count",
@@ -139,10 +141,7 @@ def expectation_by_enumeration(setting: Setting, state: Coefficients) -> Expecta
     totals, place = np.unique(total, return_inverse=True)
     # The signal set is one more type, of which there is one set.
     kinds = np.append(n_plus, setting.C)[:, None], np.append(n_minus, 0)[:, None]
-    tables = [
-        np.array([getattr(terms, name) for name in NAMES])
-        for terms in float_terms(setting, state, *kinds, totals)
-    ]
+    tables = [np.array(terms) for terms in float_terms(setting, state, *kinds, totals)]
     # Relative rounding of products of L probabilities, and of sums over configurations.
     adding = _EPS * (64 + 4 * (setting.L + len(n_plus)))
     for k in range(len(totals)):
@@ -151,29 +150,25 @@ def expectation_by_enumeration(setting: Setting, state: Coefficients) -> Expecta
         count = np.pad(count, ((0, 0), (0, 1)), constant_values=1)
         sums, sizes = sets @ count.T, np.abs(sets) @ count.T
         unsure = errors @ count.T + _EPS * (2 + len(n_plus)) * sizes
-        F, slope = sums[0], expit(-sums[0])
+        F, unsure_F, slope = sums[Part.F], unsure[Part.F], expit(-sums[Part.F])
         loss = np.logaddexp(0, -F)
         # An error d of F moves log sig(−F) by less than d sig(F) e^d, and sig(−F) by less than 1.
-        d = np.minimum(unsure[0], 1.0)
+        d = np.minimum(unsure_F, 1.0)
         moved = np.where(d < 1, slope * np.expm1(d * np.minimum(1, expit(F) * np.exp(d))), 1.0)
 
-        value[0] += (probability * loss).sum()
-        value[1:4] += (probability * slope * sums[1:]).sum(axis=1)
-        value[4:] += (probability * slope * sizes[1:]).sum(axis=1)
-        error[0] += (probability * (adding * loss + unsure[0] * (slope + moved))).sum()
-        error[1:] += (probability * slope * (unsure[1:] + adding * sizes[1:])).sum(axis=1)
-        error[1:] += (probability * moved * sizes[1:]).sum(axis=1)
+        slopes, steepness, unsure_slopes = (x[Part.SLOPES] for x in (sums, sizes, unsure))
+        value[Part.LOSS] += (probability * loss).sum()
+        value[Part.SLOPES] += (probability * slope * slopes).sum(axis=1)
+        value[Part.SIZES] += (probability * slope * steepness).sum(axis=1)
+        error[Part.LOSS] += (probability * (adding * loss + unsure_F * (slope + moved))).sum()
+        each = slope * (unsure_slopes + adding * steepness)
+        error[Part.SLOPES] += (probability * each).sum(axis=1)
+        error[Part.SLOPES] += (probability * moved * steepness).sum(axis=1)
         # What underflows in a sigmoid, or in its product with a probability.
-        error += _TINY * np.append(1 + sizes[0].max(), sizes[1:].max(axis=1))
+        error[Part.LOSS] += _TINY * (1 + sizes[Part.F].max())
+        error[Part.SLOPES] += _TINY * steepness.max(axis=1)
 
-    loss, *slope = value[:4].tolist()
-    return Expectation(
-        loss=loss,
-        gradient=Coefficients(*(-x for x in slope)),
-        scale=Coefficients(*value[4:].tolist()),
-        loss_error=float(error[0]),
-        gradient_error=Coefficients(*error[1:].tolist()),
-    )
+    return Expectation.of_sums(value, error)
 
 
 def rational_slope(
@@ -181,7 +176,7 @@ def rational_slope(
     alpha: Fraction,
     levels: AttentionLevels,
     factor: Callable[[Fraction], Fraction],
-) -> Coefficients:
+) -> Coefficients[Fraction]:
     """E[factor(F) ∂F] exactly, in rational arithmetic.
 
     With ``factor`` = 1/2 this is −(population gradient) at the start of training, where the sigmoid
@@ -218,9 +213,7 @@ def rational_slope(
         count, probability = counts[total == T], chance[total == T]
         of_signal = set_terms(setting, alpha, levels, setting.C, 0, T, number=Fraction)
         of_set = set_terms(setting, alpha, levels, *types, T, number=Fraction)
-        F = count.astype(object) @ of_set.F + of_signal.F
+        F, *slopes = (count.astype(object) @ x + y for x, y in zip(of_set, of_signal, strict=True))
         weight = probability * np.array([factor(x) for x in F], dtype=object)
-        for row, name in enumerate(NAMES[1:]):
-            each = count.astype(object) @ getattr(of_set, name) + getattr(of_signal, name)
-            sums[row] += (weight * each).sum()
+        sums = [x + (weight * slope).sum() for x, slope in zip(sums, slopes, strict=True)]
     return Coefficients(*sums)

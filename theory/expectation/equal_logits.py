@@ -48,9 +48,9 @@ class EqualLogits(NamedTuple):
 class _Counts(NamedTuple):
     """All pairs of counts with their probability: float64, or object arrays of balls."""
 
-    probability: NDArray[Any]
-    plus: NDArray[Any]
-    minus: NDArray[Any]
+    probability: np.ndarray
+    plus: np.ndarray
+    minus: np.ndarray
     total: NDArray[np.intp]
     dropped: Fraction  # in balls: the probability of all that is left out
 
@@ -62,11 +62,11 @@ def _exactly(value: Any) -> arb:
     return arb(fmpq(value.numerator, value.denominator))
 
 
-def _in_floats(values: NDArray[Any]) -> NDArray[Any]:
+def _in_floats(values: np.ndarray) -> np.ndarray:
     return values.astype(float)
 
 
-def _in_balls(values: NDArray[Any]) -> NDArray[Any]:
+def _in_balls(values: np.ndarray) -> np.ndarray:
     return _balls(values.astype(object))
 
 
@@ -93,7 +93,7 @@ def _counts(setting: Setting, balls: bool) -> _Counts:
         features = np.where(plus + minus > 0, (plus + minus) * np.log(rate / 2), 0.0)
         empty = np.where(zero > 0, zero * np.log1p(-rate), 0.0)
     ways = gammaln(n + 1) - gammaln(plus + 1) - gammaln(minus + 1) - gammaln(zero + 1)
-    chances: NDArray[Any] = np.exp(ways + features + empty)
+    chances: np.ndarray = np.exp(ways + features + empty)
     kept = chances > _NEGLIGIBLE
     dropped = Fraction(0)
     chances, plus, minus = chances[kept], plus[kept], minus[kept]
@@ -132,10 +132,10 @@ def _outputs(setting: Setting, alpha: Any, gamma: Any, counts: _Counts) -> _Outp
     return _Outputs(F, slope, value, kappa)
 
 
-def _bound(setting: Setting, alpha: Any, out: _Outputs, counts: _Counts) -> tuple[Any, Any, Any]:
+def _bound(setting: Setting, alpha: Any, out: _Outputs, counts: _Counts) -> EqualLogits:
     """Zeros in floats; in balls, balls of what the counts left out add to loss, climb, drive."""
     if not isinstance(alpha, arb):
-        return 0.0, 0.0, 0.0
+        return EqualLogits(0.0, 0.0, 0.0)
     D, C, p = setting.D, setting.C, setting.p
     # |T + bx| ≤ D + |b| and κ = αD/(D + b), where b > −1; Σ_x c_x = D.
     largest = abs(out.kappa) * D + abs(alpha * D - out.kappa * D)
@@ -147,10 +147,10 @@ def _bound(setting: Setting, alpha: Any, out: _Outputs, counts: _Counts) -> tupl
         abs(out.kappa) * C / (tau * D) * 2 * steep,
     )
     radii = [end * _exactly(counts.dropped) for end in ends]
-    return tuple(arb(0, radius.abs_upper()) for radius in radii)  # type: ignore[return-value]
+    return EqualLogits(*(arb(0, radius.abs_upper()) for radius in radii))
 
 
-def _sigmoid(F: NDArray[Any], balls: bool) -> NDArray[Any]:
+def _sigmoid(F: np.ndarray, balls: bool) -> np.ndarray:
     """sig(−F)."""
     return 1 / (1 + _exp(F)) if balls else expit(-F)
 
@@ -206,9 +206,9 @@ def equal_logits(setting: Setting, alpha: Any, gamma: Any = 0) -> EqualLogits:
     weight = counts.probability * _sigmoid(F, balls)
     rest = _bound(setting, alpha, out, counts)
     return EqualLogits(
-        (counts.probability * loss).sum() + rest[0],
-        (weight * slope).sum() + rest[1],
-        kappa * C / (tau * D) * (weight * pairs).sum() + rest[2],
+        (counts.probability * loss).sum() + rest.loss,
+        (weight * slope).sum() + rest.climb,
+        kappa * C / (tau * D) * (weight * pairs).sum() + rest.drive,
     )
 
 
@@ -237,7 +237,7 @@ def climb_floor(setting: Setting, low: Any, high: Any, gamma: Any = 0) -> Any:
     weight = counts.probability * _sigmoid(at_high.F, balls)
     right, wrong = counts.total > 0, counts.total < 0
     floor = (weight * at_low.slope)[right].sum() + (weight * at_high.slope)[wrong].sum()
-    return floor + _bound(setting, high, at_high, counts)[1]
+    return floor + _bound(setting, high, at_high, counts).climb
 
 
 def drive_sign(setting: Setting, low: Any, high: Any, gamma: Any = 0) -> tuple[Any, Any]:
@@ -266,7 +266,7 @@ def drive_sign(setting: Setting, low: Any, high: Any, gamma: Any = 0) -> tuple[A
     below = least(weight[0] * pairs, weight[1] * pairs).sum()
     above = -least(-weight[0] * pairs, -weight[1] * pairs).sum()
     # What is left out, divided by α^p as well.
-    rest = _bound(setting, high, ends[1], counts)[2] / _power(high, setting.p)
+    rest = _bound(setting, high, ends[1], counts).drive / _power(high, setting.p)
     return scale * below + rest, scale * above + rest
 
 

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from theory.expectation.plan import ABSCISSAE, QuadraturePlan, log_sum, window_size
-from theory.symmetry.reduction import NAMES, SetTerms
+from theory.expectation.rows import Moment, Part
+from theory.symmetry.terms import SetTerms
 
 __all__ = ["EPS", "TiltedSamples"]
 
@@ -94,9 +95,9 @@ class TiltedSamples:
         power = 2 ** np.ceil(np.log2(windows)).astype(int)
         self.window = refinement * np.where(windows <= 3 * power // 4, 3 * power // 4, power)
 
-        def table(terms: SetTerms) -> np.ndarray:
+        def table(terms: SetTerms[np.ndarray]) -> np.ndarray:
             """Array (4, n) or (4, n, types)."""
-            return np.array([getattr(terms, name).T[index] for name in NAMES])
+            return np.array([part.T[index] for part in terms])
 
         self.of_set, self.of_signal = table(samples.terms), table(samples.signal)
         self.set_errors, self.signal_errors = table(samples.errors), table(samples.signal_errors)
@@ -104,7 +105,7 @@ class TiltedSamples:
         # Probabilities add up to 1, so the norm of the tilted law less 1 is a sum of small terms,
         # and its power keeps its digits for large L.
         p, log_p = samples.probability, samples.log_probability
-        by_sum, by_F = tilt[:, None] * samples.set_sum, c[:, None] * self.of_set[0]
+        by_sum, by_F = tilt[:, None] * samples.set_sum, c[:, None] * self.of_set[Part.F]
         exponent = by_sum - by_F
         moved = p * np.expm1(np.minimum(exponent, 30.0))
         small = np.abs(moved).sum(axis=1)
@@ -124,9 +125,9 @@ class TiltedSamples:
         self.of_law = 4 + rough + 2 * np.abs(log_norm)[:, None]
         of_norm = np.where(near_one, 4 * small, 4.0) + 2 * np.abs(log_norm)
         of_norm += np.einsum("mt,mt->m", rough, self.law)
-        self.scale = others * log_norm - tilt * self.spurious - c * self.of_signal[0]
+        self.scale = others * log_norm - tilt * self.spurious - c * self.of_signal[Part.F]
         self.of_scale = 16 + others * of_norm + np.abs(tilt * self.spurious)
-        self.of_scale += c * np.abs(self.of_signal[0]) + np.abs(self.scale)
+        self.of_scale += c * np.abs(self.of_signal[Part.F]) + np.abs(self.scale)
 
     def _lift(self, mean: np.ndarray) -> np.ndarray:
         """How much larger |a|^{k−1} may be in the mean than |a|^k, k = L − 2, |a| ≤ 1 (Jensen)."""
@@ -154,15 +155,15 @@ class TiltedSamples:
         Returns
         -------
         moments : ndarray of complex, shape (8, m)
-            For G = 1, F, ∂F and Σ_sets |∂F_set| (three each), in units of e^{scale}.
+            Of the rows :class:`~theory.expectation.rows.Moment`, in units of e^{scale}.
         rounding : ndarray, shape (5, m)
-            Bounds on the rounding of the first five.
+            Bounds on the rounding of the checked ones.
         mean : ndarray, shape (m,)
             Root mean square of the (L−2)-th power on the circle, ≤ 1.
         """
         others, law = self.others, self.law[entry]
         of_set, of_signal = self.of_set[:, entry], self.of_signal[:, entry]
-        phase, phase_less_one = _turn(-omega[:, None] * of_set[0])
+        phase, phase_less_one = _turn(-omega[:, None] * of_set[Part.F])
         weight = law * phase
         grouped = np.add.reduceat(weight, self.first, axis=1)
 
@@ -177,28 +178,30 @@ class TiltedSamples:
         weight = weight * np.repeat(rest, self.kinds, axis=1)
 
         moments = np.empty((8, len(entry)), dtype=complex)
-        moments[0] = mass = weight.sum(axis=1)
-        moments[1:5] = of_signal * mass + others * np.einsum("gmt,mt->gm", of_set, weight)
+        moments[Moment.ONE] = mass = weight.sum(axis=1)
+        moments[Moment.TERMS] = of_signal * mass + others * np.einsum("gmt,mt->gm", of_set, weight)
         size, size_signal = np.abs(of_set), np.abs(of_signal)
-        moments[5:] = size_signal[1:] * mass
-        moments[5:] += others * np.einsum("gmt,mt->gm", size[1:], weight)
-        moments *= np.exp(-1j * omega * of_signal[0])
+        moments[Moment.SIZES] = size_signal[Part.SLOPES] * mass
+        moments[Moment.SIZES] += others * np.einsum("gmt,mt->gm", size[Part.SLOPES], weight)
+        moments *= np.exp(-1j * omega * of_signal[Part.F])
 
         square = power.real**2 + power.imag**2
         mean = np.sqrt(square.mean(axis=1))
         chord = np.sqrt(square @ np.abs(_turn(angle)[1]) ** 2 / window)
         # |x| is at most E|1 − e^{−iωf}| + E|ς| |1 − z|.
         wide = law @ np.repeat(np.abs(self.sums), self.kinds)
-        apart = omega * np.einsum("mt,mt->m", size[0], law) * mean + wide * chord
+        apart = omega * np.einsum("mt,mt->m", size[Part.F], law) * mean + wide * chord
         steps = 6 + 2 * math.log2(others)  # roundings per squaring, and squarings
         whole = steps * (others - 1) * self._lift(mean) * apart
-        whole += mean * (32 + self.of_scale[entry] + omega * size_signal[0])
+        whole += mean * (32 + self.of_scale[entry] + omega * size_signal[Part.F])
         # The law of types is rounded too, and so is each phase.
-        own = self.of_law[entry] + omega[:, None] * size[0]
+        own = self.of_law[entry] + omega[:, None] * size[Part.F]
         factor = EPS * law * (whole[:, None] + mean[:, None] * own)
         rounding = np.empty((5, len(entry)))
-        rounding[0] = factor.sum(axis=1)
-        rounding[1:] = size_signal * rounding[0] + others * np.einsum("gmt,mt->gm", size, factor)
+        rounding[Moment.ONE] = of_one = factor.sum(axis=1)
+        rounding[Moment.TERMS] = size_signal * of_one + others * np.einsum(
+            "gmt,mt->gm", size, factor
+        )
         return moments, rounding, mean
 
     def of_terms(self, entry: np.ndarray, log_unit: float) -> tuple[np.ndarray, np.ndarray]:
@@ -217,11 +220,12 @@ class TiltedSamples:
             return others * np.einsum("gmt,mt->gm", of_set, law)
 
         direct = errors_signal + over_sets(errors)
+        of_F = direct[Part.F]
         # E[ΣdΣ|g|] over independent sets, from above.
-        both = direct[0] * (np.abs(self.of_signal[:, entry]) + over_sets(size))
-        both += over_sets(size * errors[0])
-        both[0] = direct[0]
-        largest = errors_signal[0] + others * errors[0].max(axis=1)
+        both = of_F * (np.abs(self.of_signal[:, entry]) + over_sets(size))
+        both += over_sets(size * errors[Part.F])
+        both[Part.F] = of_F
+        largest = errors_signal[Part.F] + others * errors[Part.F].max(axis=1)
         unit = np.minimum(1.0, mean * self._lift(mean))
         unit *= np.exp(self.scale[entry] - log_unit)
         with np.errstate(over="ignore"):

@@ -15,13 +15,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
 from theory.data.law import set_types, spurious_law
+from theory.expectation.rows import Part
 from theory.setting import Coefficients, Setting
-from theory.symmetry.reduction import NAMES, SetTerms, float_terms
+from theory.symmetry.terms import SetTerms, float_terms
 
 __all__ = [
     "ABSCISSAE",
@@ -53,10 +53,10 @@ class Samples:
     set_sum: np.ndarray  # (types,), in ascending order
     first: np.ndarray  # (sums,), where each run of equal sums begins
     spurious: np.ndarray  # (totals,), R = T − C, for the totals T kept
-    terms: SetTerms  # of the spurious sets, arrays (types, totals)
-    signal: SetTerms  # of the signal set, arrays (totals,)
-    errors: SetTerms  # bounds on the rounding of the terms
-    signal_errors: SetTerms
+    terms: SetTerms[np.ndarray]  # of the spurious sets, arrays (types, totals)
+    signal: SetTerms[np.ndarray]  # of the signal set, arrays (totals,)
+    errors: SetTerms[np.ndarray]  # bounds on the rounding of the terms
+    signal_errors: SetTerms[np.ndarray]
     underflow: float  # bound on what totals rarer than any float64 add to the loss and gradient
 
 
@@ -83,8 +83,8 @@ def _samples(setting: Setting, state: Coefficients) -> Samples:
     n_minus = np.append(types.n_minus[possible], 0)[:, None]
     terms, errors = float_terms(setting, state, n_plus, n_minus, spurious + setting.C)
 
-    def parted(terms: SetTerms, rows: Any) -> SetTerms:
-        return SetTerms(*(getattr(terms, name)[rows] for name in NAMES))
+    def parted(terms: SetTerms[np.ndarray], rows: int | slice) -> SetTerms[np.ndarray]:
+        return SetTerms(*(part[rows] for part in terms))
 
     reach = 0.0
     if 0 < setting.q < 1 and not kept.all():
@@ -174,13 +174,12 @@ def _bounds(samples: Samples, others: int) -> Bounds:
     # Negative up to rounding, which matters only when F is too large for this method anyway.
     law = np.exp(np.minimum(exponent, 0.0))
     size = np.empty((4, *tilt.shape))
-    for row, name in enumerate(NAMES):
-        of_sets = np.einsum("akt,kt->at", law, np.abs(getattr(samples.terms, name)))
-        size[row] = np.abs(getattr(samples.signal, name)) + others * of_sets
+    for row, (of_set, of_signal) in enumerate(zip(samples.terms, samples.signal, strict=True)):
+        size[row] = np.abs(of_signal) + others * np.einsum("akt,kt->at", law, np.abs(of_set))
     # The loss has no factor G; log(1+e^{−y}) ≤ e^{−θy}/θ for 0 < θ ≤ 1, and ≤ 1 + |y|.
-    of_F = size[0, ZERO].copy()
-    size[0] = 1 / np.where(ABSCISSAE == 0, 1, np.abs(ABSCISSAE))[:, None]
-    size[0, ZERO] += of_F
+    of_F = size[Part.F, ZERO].copy()
+    size[Part.LOSS] = 1 / np.where(ABSCISSAE == 0, 1, np.abs(ABSCISSAE))[:, None]
+    size[Part.LOSS, ZERO] += of_F
     return Bounds(log_coefficients, tilt, log_mass, size)
 
 
@@ -199,12 +198,12 @@ class LinePlan:
 
 def window_size(
     log_coefficients: np.ndarray,
-    tilt: Any,
-    spurious: Any,
+    tilt: np.ndarray | float,
+    spurious: np.ndarray | int,
     sums: np.ndarray,
     others: int,
     digits: float,
-) -> tuple[Any, Any, Any]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points on the circle such that what aliases onto the coefficient is below e^{−digits}.
 
     Also returns the shifts of the tilt, negative and positive, whose Chernoff bounds say so.

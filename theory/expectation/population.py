@@ -10,7 +10,8 @@ minus sign and the step size.  In: a setting and a state.  Out: numbers with a c
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+
+from flint import arb
 
 from theory.expectation.certified import CertifiedExpectation, certified_expectation
 from theory.expectation.enumeration import expectation_by_enumeration
@@ -107,23 +108,8 @@ def population_loss(
     method: str = "quadrature",
     *,
     tolerance: float = 1e-10,
-) -> Any:
-    """Population loss E log(1 + e^{−yF}), in nats.
-
-    Parameters
-    ----------
-    setting : Setting
-    state : Coefficients
-    method : {"quadrature", "enumeration", "certified"}
-        The first two return a float whose error is below the tolerance; "certified" returns a ball
-        (``flint.arb``) that contains the loss, as wide as it is.
-    tolerance : float
-        As in :func:`evaluate`.
-
-    Raises
-    ------
-    ValueError, ArithmeticError
-        As in :func:`evaluate`.
+) -> float | arb:
+    """The loss that :func:`evaluate` finds, in nats: a float, or a ball with "certified".
 
     Examples
     --------
@@ -142,26 +128,11 @@ def population_gradient(
     method: str = "quadrature",
     *,
     tolerance: float = 1e-10,
-) -> Coefficients:
-    """Population gradient on the invariant subspace.
+) -> Coefficients[float] | Coefficients[arb]:
+    """The gradient that :func:`evaluate` finds: of floats, or of balls with "certified".
 
-    Parameters
-    ----------
-    setting : Setting
-    state : Coefficients
-    method, tolerance
-        As in :func:`population_loss`.
-
-    Returns
-    -------
-    Coefficients
-        ∂loss/∂v·w*, and ∂loss/∂A_ij for one ordered pair inside a set and one across sets; of
-        floats, or of balls with ``method="certified"``.
-
-    Raises
-    ------
-    ValueError, ArithmeticError
-        As in :func:`evaluate`.
+    Its components are ∂loss/∂v·w*, and ∂loss/∂A_ij for one ordered pair inside a set and one
+    across sets.
 
     Examples
     --------

@@ -23,13 +23,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from theory.expectation.moments import EPS, TiltedSamples
 from theory.expectation.plan import ABSCISSAE, ONE, ZERO, LinePlan, quadrature_plan
 from theory.expectation.result import Expectation
+from theory.expectation.rows import Moment, Part
 from theory.setting import Coefficients, Setting
 
 __all__ = ["expectation_by_quadrature", "exponential_sum"]
@@ -72,7 +72,7 @@ def exponential_sum(c: float, period: float, nodes: int) -> tuple[np.ndarray, np
     return c + 1j * omega, _kernel(c, omega, period)
 
 
-def _kernel(c: Any, omega: np.ndarray, period: Any) -> np.ndarray:
+def _kernel(c: np.ndarray | float, omega: np.ndarray, period: np.ndarray | float) -> np.ndarray:
     # sin π(c + iω) = sin πc cosh πω + i cos πc sinh πω, scaled by e^{−πω} against overflow.
     sine = np.sin(np.pi * np.minimum(c, 1 - c)) * (1 + np.exp(-2 * np.pi * omega))
     sine = sine - 1j * np.cos(np.pi * c) * np.expm1(-2 * np.pi * omega)
@@ -93,7 +93,7 @@ class _Nodes:
     shift: np.ndarray
 
     def sums(self, samples: TiltedSamples, log_unit: float) -> tuple[np.ndarray, np.ndarray]:
-        """Loss, ∂F and Σ|∂F_set|, array (7,), in units of e^{log_unit}; errors of four."""
+        """Sums, array (7,), and errors of four (:class:`Part`), in units of e^{log_unit}."""
         value, error = np.zeros(7), np.zeros(4)
         for block in samples.blocks(self.entry):
             entry, omega = self.entry[block], self.omega[block]
@@ -101,13 +101,14 @@ class _Nodes:
             unit = np.exp(samples.scale[entry] + self.shift[block] - log_unit)
             # The coefficients are rounded too, more so where they are small.
             coefficient = EPS * (32 + 8 * omega + np.abs(self.shift[block]))
-            rounding = unit * (rounding + coefficient * np.abs(moments[:5]))
+            rounding = unit * (rounding + coefficient * np.abs(moments[Moment.CHECKED]))
             moments = unit * moments
             mass, F, slope = (x[block] for x in (self.of_mass, self.of_F, self.of_slope))
-            value[0] += (moments[0] @ mass + moments[1] @ F).real
-            value[1:] += (moments[2:] @ slope).real
-            error[0] += rounding[0] @ np.abs(mass) + rounding[1] @ np.abs(F)
-            error[1:] += rounding[2:] @ np.abs(slope)
+            value[Part.LOSS] += (moments[Moment.ONE] @ mass + moments[Moment.F] @ F).real
+            value[Part.SLOPES] += (moments[Moment.SLOPES] @ slope).real
+            value[Part.SIZES] += (moments[Moment.SIZES] @ slope).real
+            error[Part.LOSS] += rounding[Moment.ONE] @ np.abs(mass) + rounding[Moment.F] @ np.abs(F)
+            error[Part.SLOPES] += rounding[Moment.SLOPES] @ np.abs(slope)
         return value, error
 
 
@@ -188,21 +189,14 @@ def expectation_by_quadrature(
     # What rounding of F and ∂F amounts to: |sig(−F)| ≤ e^{−cF} bounds the slope of the loss, and
     # that of the sigmoid, sig(F)sig(−F), is at most e^{−θF} for −1 ≤ θ ≤ 1.
     direct, moved = samples.of_terms(np.arange(len(lines)), log_unit)
-    error += np.append(moved[0], direct[1:])
+    error[Part.LOSS] += moved[Part.F]
+    error[Part.SLOPES] += direct[Part.SLOPES]
     least = plan.bounds.log_mass[: ONE + 1, index].argmin(axis=0)
     _, moved = given(index, least).of_terms(np.arange(len(lines)), log_unit)
-    error[1:] += moved[1:]
+    error[Part.SLOPES] += moved[Part.SLOPES]
 
     unit = np.exp(log_unit)
     # An underflow of the unit costs less than the smallest normal number, and nothing where a
     # component vanishes identically.
     lost = plan.samples.underflow * np.isfinite(plan.log_size)
-    loss, *slope = (value[:4] * unit).tolist()
-    loss_error, *slope_error = (error * unit + lost).tolist()
-    return Expectation(
-        loss=loss,
-        gradient=Coefficients(*(-x for x in slope)),
-        scale=Coefficients(*(value[4:] * unit).tolist()),
-        loss_error=loss_error,
-        gradient_error=Coefficients(*slope_error),
-    )
+    return Expectation.of_sums(value * unit, error * unit + lost)

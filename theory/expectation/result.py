@@ -3,7 +3,7 @@
 The population loss is L = E log(1 + e^{−yF}); by the label flip everything is computed at y = 1.
 Its gradient on the invariant subspace is −E[sig(−F) ∂F].  Near a plateau that mean cancels, so its
 error is judged against the *scale* E[sig(−F) Σ_sets |∂F_set|], which does not.  The share ∂F_set
-of a set is that of :func:`theory.symmetry.reduction.set_terms`: what cancels identically, whatever
+of a set is that of :func:`theory.symmetry.terms.set_terms`: what cancels identically, whatever
 the image, is in neither, so a gradient that is small for that reason is not excused.
 """
 
@@ -13,6 +13,9 @@ import math
 import sys
 from dataclasses import dataclass
 
+import numpy as np
+
+from theory.expectation.rows import Part
 from theory.setting import Coefficients
 
 __all__ = ["Expectation"]
@@ -32,10 +35,21 @@ class Expectation:
     """
 
     loss: float
-    gradient: Coefficients
-    scale: Coefficients
+    gradient: Coefficients[float]
+    scale: Coefficients[float]
     loss_error: float
-    gradient_error: Coefficients
+    gradient_error: Coefficients[float]
+
+    @classmethod
+    def of_sums(cls, value: np.ndarray, error: np.ndarray) -> Expectation:
+        """From E of log(1 + e^{−F}), sig(−F)∂F and its sizes, (7,), and errors (4,); see `Part`."""
+        return cls(
+            loss=float(value[Part.LOSS]),
+            gradient=Coefficients(*(-value[Part.SLOPES]).tolist()),
+            scale=Coefficients(*value[Part.SIZES].tolist()),
+            loss_error=float(error[Part.LOSS]),
+            gradient_error=Coefficients(*error[Part.SLOPES].tolist()),
+        )
 
     @property
     def relative_error(self) -> float:

@@ -17,12 +17,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
 from theory.expectation.enumeration import configurations
+from theory.inputs import Number
 from theory.setting import Coefficients, Setting
-from theory.symmetry.reduction import AttentionLevels, attention_levels, set_terms
+from theory.symmetry.levels import AttentionLevels, attention_levels
+from theory.symmetry.terms import set_terms
 
 __all__ = [
     "GradientLaw",
@@ -49,10 +50,10 @@ class Moments:
         How far that mean is from ``mean``: 0 where nothing is cut off.
     """
 
-    mean: Any
-    variance: Any
-    largest: Any
-    shift: Any = 0
+    mean: Number
+    variance: Number
+    largest: Number
+    shift: Number = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,14 +70,14 @@ class ImageLaw:
         The least and the largest of them.
     """
 
-    weight: NDArray[Any]
-    first: NDArray[Any]
-    second: NDArray[Any]
-    low: NDArray[Any]
-    high: NDArray[Any]
+    weight: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
     @cached_property
-    def _cut(self) -> tuple[NDArray[Any], ...]:
+    def _cut(self) -> tuple[np.ndarray, ...]:
         """What is lost, and what range is left, by how many of the largest are cut off."""
         order = np.argsort(-np.maximum(np.abs(self.low), np.abs(self.high)), kind="stable")
         weight = self.weight[order]

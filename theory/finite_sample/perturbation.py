@@ -31,7 +31,7 @@ from theory.finite_sample.concentration import chi_radius, event_count, gap_at
 from theory.finite_sample.image_law import gradient_law
 from theory.inputs import integer, real
 from theory.setting import Coefficients, Setting
-from theory.symmetry.reduction import attention_levels
+from theory.symmetry.levels import attention_levels
 
 __all__ = [
     "PathBound",

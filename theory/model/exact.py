@@ -8,10 +8,10 @@ factor.  In: sizes, rational weights and images.  Out: Fractions.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import sympy as sp
 
@@ -20,19 +20,20 @@ from theory.model.vit import SimplifiedViT, polynomial_activation
 
 __all__ = ["Derivatives", "mean_gradient", "network", "rational_sigmoid", "symmetric_weights"]
 
-Rows = Sequence[Sequence[Fraction]]
+E = TypeVar("E")  # Fraction, or a ball: the generated code serves both
+Rows = Sequence[Sequence[E]]
 
 
-class Derivatives(NamedTuple):
+class Derivatives(NamedTuple, Generic[E]):
     """F, ∂F/∂A (rows) and ∂F/∂v at one image."""
 
-    F: Fraction
-    in_A: list[list[Fraction]]
-    in_v: list[Fraction]
+    F: E
+    in_A: list[list[E]]
+    in_v: list[E]
 
 
 @lru_cache
-def _code(D: int, d: int, p: int) -> Any:
+def _code(D: int, d: int, p: int) -> Callable[..., list]:
     # ν is a symbol: a ratio of integers in generated code would be a float.
     nu = sp.Symbol("nu")
     vit = SimplifiedViT(D, d, polynomial_activation(p, nu), tau=sp.S.One)
@@ -40,7 +41,7 @@ def _code(D: int, d: int, p: int) -> Any:
     return vit.function([vit.output, *in_A, *in_v], nu)
 
 
-def network(weights: Rows, v: Sequence[Fraction], X: Rows, p: int, nu: Fraction) -> Derivatives:
+def network(weights: Rows[E], v: Sequence[E], X: Rows[E], p: int, nu: E) -> Derivatives[E]:
     """F and its derivatives; ``weights`` (D, D) are e^{A_ij}, ``v`` (d,), ``X`` (D, d)."""
     D, d = len(X), len(v)
     F, *rest = _code(D, d, p)(weights, v, X, nu)
@@ -52,7 +53,7 @@ def rational_sigmoid(margin: Fraction) -> Fraction:
     return Fraction(1, 2) - margin / (2 * (1 + abs(margin)))
 
 
-def symmetric_weights(partition: Partition, own: Any, inside: Any, across: Any) -> list[list[Any]]:
+def symmetric_weights(partition: Partition, own: E, inside: E, across: E) -> list[list[E]]:
     """Weights that are ``own`` on the diagonal, ``inside`` in sets and ``across`` sets."""
     same = partition.same_set
     return [
@@ -62,12 +63,12 @@ def symmetric_weights(partition: Partition, own: Any, inside: Any, across: Any) 
 
 
 def mean_gradient(
-    images: Iterable[tuple[Fraction, int, Rows]],
-    weights: Rows,
+    images: Iterable[tuple[Fraction, int, Rows[Fraction]]],
+    weights: Rows[Fraction],
     v: Sequence[Fraction],
     p: int = 3,
     nu: Fraction = Fraction(1, 3),
-) -> Derivatives:
+) -> Derivatives[Fraction]:
     """E[y φ(yF) ∂F] over images (probability, y, X), with φ the rational sigmoid; F is E[φ]."""
     D, d = len(weights), len(v)
     F, in_A, in_v = Fraction(0), [[Fraction(0)] * D for _ in range(D)], [Fraction(0)] * d

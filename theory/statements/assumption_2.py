@@ -25,7 +25,8 @@ from theory.expectation.equal_logits import (
 from theory.expectation.population import evaluate_in_floats
 from theory.setting import Coefficients, Setting
 from theory.statements.statement import Statement, certified, property_, require, symbolic
-from theory.symmetry.reduction import AttentionLevels, set_terms
+from theory.symmetry.levels import AttentionLevels
+from theory.symmetry.terms import set_terms
 
 __all__ = ["REGION", "STATEMENTS"]
 

@@ -111,7 +111,7 @@ def gradient_of_a_sample() -> Estimates:
     values = {name: (x.mean(axis=1), truth) for name, (x, truth) in orbit_means.items()}
     values |= {"α": (in_v[:, 0], exact.alpha), "off the feature": (in_v[:, 1], 0.0)}
     for name, (value, truth) in values.items():
-        yield f"mean of {name}", value.mean(), value.std(ddof=1) / np.sqrt(len(value)), truth
+        yield f"mean of {name}", value.mean(), value.std(ddof=1) / np.sqrt(len(value)), float(truth)
     # The variance of a mean of N is that of one image over N: 50 batches of 16 against 1.
     for N in (4, 16):
         batches = in_v[: 32_000 // N * N, 0].reshape(-1, N).mean(axis=1)

@@ -6,23 +6,24 @@ of the full network, with the true sigmoid in balls or a rational one in its pla
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import reduce
 from itertools import combinations_with_replacement, product
 from math import comb, factorial
-from typing import Any
 
 import flint
 import numpy as np
 import sympy as sp
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 
 from theory.data.partition import Partition
 from theory.data.samples import enumerate_samples
 from theory.expectation.certified import ball
 from theory.finite_sample.concentration import gap_bound, images_for_association
-from theory.finite_sample.image_law import gradient_law, listed_gradients
+from theory.finite_sample.image_law import GradientMoments, gradient_law, listed_gradients
+from theory.inputs import Number
 from theory.model.association import is_associated, margin
 from theory.model.exact import network, rational_sigmoid, symmetric_weights
 from theory.setting import Coefficients, Setting
@@ -35,18 +36,20 @@ from theory.statements.statement import (
     simulated,
     symbolic,
 )
-from theory.symmetry.reduction import AttentionLevels
+from theory.symmetry.levels import AttentionLevels
 
 __all__ = ["STATEMENTS"]
 
 Claims = Iterator[tuple[str, object, object]]
 Margins = Iterator[tuple[str, object]]
+Ball = Number | flint.arb
+Balls = Sequence[Sequence[Ball]] | np.ndarray
 Estimates = Iterator[tuple[str, float, float, float]]
 
 _HALF = Fraction(1, 2)
 
 
-def _radius(variance: Any, largest: Any, N: int, s: Any) -> flint.arb:
+def _radius(variance: Ball, largest: Ball, N: int, s: Ball) -> flint.arb:
     """√(2Vs/N) + bs/(3N) as a ball."""
     variance, largest, s = ball(variance), ball(largest), ball(s)
     return (2 * variance * s / N).sqrt() + largest * s / (3 * N)
@@ -105,7 +108,7 @@ def _levels(L: int, C: int) -> AttentionLevels:
     return AttentionLevels(own / Z, inside / Z, across / Z)
 
 
-def _rational_moments(setting: Setting) -> Any:
+def _rational_moments(setting: Setting) -> GradientMoments:
     phi = np.frompyfunc(rational_sigmoid, 1, 1)
     levels = _levels(setting.L, setting.C)
     return listed_gradients(setting, _ALPHA, levels, phi, number=Fraction).moments()
@@ -166,33 +169,31 @@ def off_axis_by_listing() -> Claims:
 # ---------------------------------------------------------------- the full network in balls
 
 
-def _attention_weights(A: Any) -> list[list[flint.arb]]:
+def _attention_weights(A: Balls) -> list[list[flint.arb]]:
     return [[ball(x).exp() for x in row] for row in A]
 
 
-def _gradient(A: Any, v: Any, X: Any, y: int, setting: Setting) -> tuple[list, list]:
+def _gradient(
+    A: Balls, v: Sequence[Ball] | np.ndarray, X: Balls, y: int, setting: Setting
+) -> tuple[list, list]:
     """∂ℓ/∂A and ∂ℓ/∂v of one image, in balls, with the true sigmoid; τ = 1."""
-    # The generated code serves balls as it serves Fractions.
-    rows: Any = [[ball(x) for x in row] for row in X]
-    logits: Any = _attention_weights(A)
-    values: Any = [ball(x) for x in v]
-    nu: Any = ball(setting.nu)
-    at: Any = network(logits, values, rows, setting.p, nu)
+    rows = [[ball(x) for x in row] for row in X]
+    values, nu = [ball(x) for x in v], ball(setting.nu)
+    at = network(_attention_weights(A), values, rows, setting.p, nu)
     factor = -y / (1 + (y * at.F).exp())
     return [[factor * g for g in row] for row in at.in_A], [factor * g for g in at.in_v]
 
 
-def _mean(parts: Iterator[tuple[Any, tuple[list, list]]]) -> tuple[Any, Any]:
+def _mean(parts: Iterator[tuple[flint.arb, tuple[list, list]]]) -> tuple[np.ndarray, np.ndarray]:
     """Weighted sum of gradients in A and v."""
-    in_A: Any = 0
-    in_v: Any = 0
+    in_A = in_v = np.array(0, dtype=object)
     for weight, (of_A, of_v) in parts:
         in_A = in_A + np.array(of_A, dtype=object) * weight
         in_v = in_v + np.array(of_v, dtype=object) * weight
     return in_A, in_v
 
 
-def _off_diagonal(matrix: Any) -> list:
+def _off_diagonal(matrix: ArrayLike) -> list:
     return [x for (i, j), x in np.ndenumerate(np.asarray(matrix, dtype=object)) if i != j]
 
 

@@ -20,28 +20,28 @@ from theory.model.exact import rational_sigmoid
 from theory.model.vit import polynomial_activation
 from theory.setting import Coefficients, Setting
 from theory.statements.statement import Statement, certified, symbolic
-from theory.symmetry.reduction import SYMBOLS, AttentionLevels, set_terms
+from theory.symmetry import symbols
+from theory.symmetry.levels import AttentionLevels
+from theory.symmetry.terms import set_terms
 
 __all__ = ["STATEMENTS"]
 
 Claims = Iterator[tuple[str, object, object]]
 Margins = Iterator[tuple[str, object]]
 
-_s = SYMBOLS
-
 
 @symbolic("all counts and b, p = 3, 5, 7: F at T = k ≥ 1 as a sum of positive products")
 def sign_of_the_output() -> Claims:
     k, m, zero, b, kappa = sp.symbols("k m n_0 b kappa", positive=True)
     for p in (3, 5, 7):
-        sigma = polynomial_activation(p, _s.nu)
+        sigma = polynomial_activation(p, symbols.nu)
         F = (m + k) * sigma(kappa * (k + b)) + zero * sigma(kappa * k)
         F += m * sigma(kappa * (k - b))  # n₋ = m patches see T − b
         pairs = sum(sp.binomial(p, 2 * j) * k ** (p - 2 * j) * b ** (2 * j)
                     for j in range((p + 1) // 2))  # fmt: skip
         positive = k * sigma(kappa * (k + b)) + zero * sigma(kappa * k)
         # Even powers of b alone: positive for b < 0 too; and k + b > 0 as b > −1.
-        positive += 2 * m * (kappa**p * pairs + _s.nu * kappa * k)
+        positive += 2 * m * (kappa**p * pairs + symbols.nu * kappa * k)
         yield f"F at T = k, p = {p}", F, positive
         tie = m * sigma(kappa * b) + m * sigma(-kappa * b)
         yield f"F at T = 0, p = {p}", tie, sp.S.Zero

@@ -19,7 +19,8 @@ from theory.dynamics.descent import acts, gradient_descent, gradient_flow
 from theory.expectation.certified import ball, certified_expectation
 from theory.setting import Coefficients, Setting
 from theory.statements.statement import Check, Statement, certified, property_, require, symbolic
-from theory.symmetry.reduction import AttentionLevels, set_terms
+from theory.symmetry.levels import AttentionLevels
+from theory.symmetry.terms import set_terms
 
 __all__ = ["STATEMENTS"]
 

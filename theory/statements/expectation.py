@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from theory.data.law import set_types
 from theory.data.partition import Partition
 from theory.data.samples import enumerate_samples
+from theory.dynamics.certificates import independent
 from theory.expectation.certified import ball
 from theory.expectation.enumeration import (
     configuration_count,
@@ -30,16 +32,12 @@ from theory.expectation.quadrature import expectation_by_quadrature
 from theory.expectation.result import Expectation
 from theory.setting import Coefficients, Setting
 from theory.statements.statement import Statement, certified, property_, require, symbolic
-from theory.statements.truth import truth
-from theory.symmetry.reduction import (
-    SYMBOLS,
-    AttentionLevels,
-    set_derivatives,
-    set_output,
-    stable_terms,
-)
+from theory.symmetry import symbols
+from theory.symmetry.levels import AttentionLevels
+from theory.symmetry.reduction import set_derivatives, set_output
+from theory.symmetry.shares import stable_terms
 
-__all__ = ["ADVERSARIAL", "STATEMENTS", "adversarial_problem", "excess"]
+__all__ = ["ADVERSARIAL", "STATEMENTS", "adversarial_problem", "excess", "true_values"]
 
 Claims = Iterator[tuple[str, object, object]]
 Margins = Iterator[tuple[str, arb | Fraction]]
@@ -83,11 +81,12 @@ def _share_gaps(
     alpha, Gamma, Xi, nu, plus, minus, T = fmpq_mpoly_ctx.get(names, "lex").gens()
     # Rows of the attention matrix sum to 1.
     levels = AttentionLevels(1 - (C - 1) * Gamma - (L * C - C) * Xi, Gamma, Xi)
-    setting, s = Setting(L=L, C=C, q=0, p=p, nu=0, sigma_A=0), SYMBOLS
+    setting = Setting(L=L, C=C, q=0, p=p, nu=0, sigma_A=0)
     formulas = [set_output(), *set_derivatives().values()]
+    weights = [symbols.alpha, symbols.Lambda, symbols.Gamma, symbols.Xi, symbols.nu]
     code = sp.lambdify(
-        [s.alpha, s.Lambda, s.Gamma, s.Xi, s.nu, s.n_plus, s.n_minus, s.T],
-        [e.subs({s.L: L, s.C: C, s.p: p, s.tau: 1}) for e in formulas],
+        [*weights, symbols.n_plus, symbols.n_minus, symbols.T],
+        [e.subs(symbols.at(L=L, C=C, p=p, tau=1)) for e in formulas],
         "math",
     )
 
@@ -141,7 +140,17 @@ def adversarial_problem(
     return setting, Coefficients(alpha, *values[1:])
 
 
-def excess(result: Expectation, balls: list[arb]) -> float:
+def true_values(setting: Setting, state: Coefficients, bits: int = 1200) -> tuple[arb, ...]:
+    """Loss and gradient by the full network on every image: nothing of the reduction is used.
+
+    The precision lies beyond the range of float64, so that no float is right by a wide ball.
+    """
+    with ctx.workprec(bits):
+        alpha, gamma, rho = (ball(x) for x in (state.alpha, state.gamma, state.rho))
+        return independent.expectation(asdict(setting), alpha, gamma, rho, bits)
+
+
+def excess(result: Expectation, balls: Sequence[arb]) -> float:
     """The largest true error over the returned error, of loss and gradient."""
     g, e = result.gradient, result.gradient_error
     numbers = [(result.loss, result.loss_error)]
@@ -159,7 +168,7 @@ def _is_honest(method: Callable[..., Expectation], **drawn: Any) -> float:
         result = method(setting, state)
     except ArithmeticError:
         return 0.0
-    ratio = excess(result, truth(setting, state, bits=600))
+    ratio = excess(result, true_values(setting, state))
     require(ratio <= 1, f"the true error is {ratio:.3g} times the returned one")
     return ratio
 

@@ -34,6 +34,8 @@ from theory.bounds.linear import (
 from theory.data.law import bayes_error, f_star_error, invariant_error
 from theory.data.partition import Partition
 from theory.data.samples import enumerate_samples
+from theory.expectation.certified import ball
+from theory.inputs import Number
 from theory.setting import Setting
 from theory.statements.statement import Statement, certified, property_, require, symbolic
 
@@ -246,8 +248,7 @@ def window_below_the_gauss_bound() -> Margins:
         for m in range(1, 61):
             rate = flint.arb(q.numerator * m) / q.denominator
             bound = (2 / (flint.arb.pi() * rate)).sqrt()
-            exact = flint.arb(values[m].numerator) / values[m].denominator
-            yield f"m = {m}, q = {q}", bound - exact
+            yield f"m = {m}, q = {q}", bound - ball(values[m])
 
 
 @certified(
@@ -283,8 +284,8 @@ def steps_of_theorem_b(size: tuple[int, int], data: st.DataObject, rate: int) ->
     D = L * C
     weights = data.draw(st.lists(st.integers(-3, 5), min_size=D, max_size=D))
     partition, lam = Partition.contiguous(L, C), window_probabilities(q, D)
-    fullest = Fraction(0)
-    covered = Fraction(0)
+    fullest: Number = 0
+    covered: Number = 0
     for members in partition.sets:
         others = [weights[i] for i in range(D) if i not in members]
         pieces = [

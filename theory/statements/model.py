@@ -26,7 +26,8 @@ from theory.model.association import (
 from theory.model.vit import SimplifiedViT, polynomial_activation
 from theory.setting import Coefficients, Setting
 from theory.statements.statement import Statement, certified, property_, require, symbolic
-from theory.symmetry.reduction import AttentionLevels, set_terms
+from theory.symmetry.levels import AttentionLevels
+from theory.symmetry.terms import set_terms
 
 __all__ = ["STATEMENTS"]
 

@@ -32,7 +32,7 @@ from theory.model.exact import symmetric_weights
 from theory.model.vit import SimplifiedViT, polynomial_activation
 from theory.setting import Setting
 from theory.statements.statement import Statement, certified, symbolic
-from theory.symmetry.reduction import AttentionLevels
+from theory.symmetry.levels import AttentionLevels
 
 __all__ = ["STATEMENTS"]
 

@@ -142,7 +142,8 @@ def runs_stay_within() -> Margins:
                 (share, _gradient(base, [state.alpha, 0], X, y, _SMALL)) for X, y in images
             )
             here = _mean((share, _gradient(A, v, X, y, _SMALL)) for X, y in images)
-            population = np.where(partition.same_set, exact.gamma, exact.rho)
+            entries = np.array([exact.rho, exact.gamma], dtype=object)
+            population = entries[partition.same_set.astype(int)]
             gap = [
                 max(float(abs(x).upper()) for x in _off_diagonal(at_path[0] - population)),
                 float(_length([at_path[1][0] - exact.alpha, at_path[1][1]]).upper()),

@@ -10,31 +10,31 @@ import sympy as sp
 
 from theory.data.partition import Partition
 from theory.data.samples import enumerate_samples
-from theory.dynamics.start import EXCESS, start_rates
+from theory.dynamics.start import start_rates
 from theory.expectation.enumeration import rational_slope
 from theory.model.exact import mean_gradient, rational_sigmoid, symmetric_weights
 from theory.model.vit import SimplifiedViT, polynomial_activation
 from theory.setting import Setting
 from theory.statements.statement import Statement, symbolic
-from theory.symmetry.reduction import SYMBOLS, AttentionLevels, pair_counts, set_derivatives
+from theory.symmetry import symbols
+from theory.symmetry.levels import AttentionLevels
+from theory.symmetry.reduction import pair_counts, set_derivatives
 
 __all__ = ["STATEMENTS"]
 
 Claims = Iterator[tuple[str, object, object]]
-
-_s, _b = SYMBOLS, EXCESS
 
 
 @symbolic("α' and the two gap rates of the code are those of all ordered pairs at (2, 2), p = 3")
 def descent_of_the_code() -> Claims:
     setting = Setting(L=2, C=2, q=Fraction(1, 3), p=3, nu=Fraction(1, 5), sigma_A=1)
     for L, C in product((2, 3, 5), (1, 2, 4)):
-        at = {_s.L: L, _s.C: C}
+        at = symbols.at(L=L, C=C)
         partition = Partition.contiguous(L, C)
         inside = int(partition.same_set.sum()) - partition.D
-        yield f"in-set pairs at {L, C}", int(pair_counts()[_s.gamma].subs(at)), inside
+        yield f"in-set pairs at {L, C}", int(pair_counts()[symbols.gamma].subs(at)), inside
         across = int((~partition.same_set).sum())
-        yield f"cross pairs at {L, C}", int(pair_counts()[_s.rho].subs(at)), across
+        yield f"cross pairs at {L, C}", int(pair_counts()[symbols.rho].subs(at)), across
     levels = AttentionLevels(Fraction(1, 2), Fraction(1, 4), Fraction(1, 8))
     half = rational_slope(setting, Fraction(1, 3), levels, lambda F: Fraction(1, 2))
     third = rational_slope(setting, Fraction(1, 3), levels, lambda F: Fraction(1, 3))
@@ -76,26 +76,27 @@ def equal_logits() -> Claims:
 
 
 def _start_formulas() -> dict[str, sp.Expr]:
-    L, C, q, nu, tau, alpha = _s.L, _s.C, _s.q, _s.nu, _s.tau, _s.alpha
+    L, C, q, nu = symbols.L, symbols.C, symbols.q, symbols.nu
+    tau, alpha, b = symbols.tau, symbols.alpha, symbols.b
     D = L * C
-    n, Z = D - C, D + _b
+    n, Z = D - C, D + b
     V, K = q * n, 3 * alpha**3 * D**2 * C / (2 * tau * Z**4)
-    braces = (D + 3 * _b) * (C**2 + 3 * V) + 3 * _b**2 * (C + V) + _b**3
+    braces = (D + 3 * b) * (C**2 + 3 * V) + 3 * b**2 * (C + V) + b**3
     return {
         "alpha": (nu * D * C + 3 * alpha**2 * D**3 * C / Z**3 * braces) / 2,
-        "gamma": K * _b * n * (2 * C - 6 * q + _b * (1 - 3 * q)),
-        "gap": K * Z * _b * (_b * (1 - q) + 2 * (C - 2 * q)),
+        "gamma": K * b * n * (2 * C - 6 * q + b * (1 - 3 * q)),
+        "gap": K * Z * b * (b * (1 - q) + 2 * (C - 2 * q)),
     }
 
 
 @symbolic("all L, C, q, ν, τ, α and b")
 def rates_at_the_start() -> Claims:
     rates, formulas = start_rates(3), _start_formulas()
-    yield "α'", rates[_s.alpha], formulas["alpha"]
-    yield "γ'", rates[_s.gamma], formulas["gamma"]
-    yield "γ' − ρ'", rates[_s.gamma] - rates[_s.rho], formulas["gap"]
-    yield "ν in γ'", rates[_s.gamma].diff(_s.nu), sp.S.Zero
-    yield "ν in ρ'", rates[_s.rho].diff(_s.nu), sp.S.Zero
+    yield "α'", rates[symbols.alpha], formulas["alpha"]
+    yield "γ'", rates[symbols.gamma], formulas["gamma"]
+    yield "γ' − ρ'", rates[symbols.gamma] - rates[symbols.rho], formulas["gap"]
+    yield "ν in γ'", rates[symbols.gamma].diff(symbols.nu), sp.S.Zero
+    yield "ν in ρ'", rates[symbols.rho].diff(symbols.nu), sp.S.Zero
 
 
 @symbolic("the same by enumeration in rationals at (L, C) = (3, 2), (2, 3), three b, two q")
@@ -108,8 +109,8 @@ def rates_by_enumeration() -> Claims:
         Z = setting.D + b
         levels = AttentionLevels((1 + b) / Z, 1 / Z, 1 / Z)
         rate = rational_slope(setting, Fraction(1, 3), levels, lambda F: Fraction(1, 2))
-        names = {_s.L: L, _s.C: C, _s.q: q, _s.nu: setting.nu, _s.tau: 1, _s.alpha: Fraction(1, 3)}
-        at = {x: sp.Rational(v) for x, v in (names | {_b: b}).items()}
+        names = symbols.at(L=L, C=C, q=q, nu=setting.nu, tau=1, alpha=Fraction(1, 3))
+        at = {x: sp.Rational(v) for x, v in (names | symbols.at(b=b)).items()}
         found = {"alpha": rate.alpha, "gamma": rate.gamma, "gap": rate.gamma - rate.rho}
         for name, value in found.items():
             yield f"{name} at {L, C, b, q}", Fraction(str(formulas[name].subs(at))), value
@@ -169,14 +170,14 @@ def moments_of_the_start() -> Claims:
     yield "γ' by the first line", sp.cancel(gamma - factor * braces), sp.S.Zero
     last = factor * b * (b * (D - C - 3 * V) + 2 * C * (D - C) - 6 * V)
     yield "γ' by the second line", sp.cancel(gamma - last), sp.S.Zero
-    names = {_s.L: L, _s.C: C, _s.q: q, _s.tau: tau, _b: b}
+    names = symbols.at(L=L, C=C, q=q, tau=tau, b=b)
     formulas = _start_formulas()
     for name, value in (("gamma", gamma), ("gap", gap)):
-        right = formulas[name].subs(names).subs(_s.alpha, kappa * Z / D)
+        right = formulas[name].subs(names).subs(symbols.alpha, kappa * Z / D)
         yield f"{name} with α for κ", sp.cancel(value - right), sp.S.Zero
     weight = kappa * Z / D  # α
-    of_alpha = (3 * kappa**3 * D * cubes / weight + _s.nu * kappa * Z * C / weight) / 2
-    right = formulas["alpha"].subs(names).subs(_s.alpha, weight)
+    of_alpha = (3 * kappa**3 * D * cubes / weight + symbols.nu * kappa * Z * C / weight) / 2
+    right = formulas["alpha"].subs(names).subs(symbols.alpha, weight)
     yield "α'", sp.cancel(of_alpha - right), sp.S.Zero
 
 
@@ -184,12 +185,12 @@ def moments_of_the_start() -> Claims:
 def sign_at_the_start() -> Claims:
     weight, more, rest = sp.symbols("a c u", nonnegative=True)  # e^{σ_A/τ}, C − 2, 1 − q
     gap = _start_formulas()["gap"]
-    bracket = sp.cancel(gap / (3 * _s.alpha**3 * (_s.L * _s.C) ** 2 * _s.C * _b)
-                        * 2 * _s.tau * (_s.L * _s.C + _b) ** 3)  # fmt: skip
-    changed = bracket.subs({_b: weight - 1, _s.C: 2 + more, _s.q: 1 - rest})
+    C, D, tau, alpha, b = symbols.C, symbols.D, symbols.tau, symbols.alpha, symbols.b
+    bracket = sp.cancel(gap / (3 * alpha**3 * D**2 * C * b) * 2 * tau * (D + b) ** 3)
+    changed = bracket.subs(symbols.at(b=weight - 1, C=2 + more, q=1 - rest))
     # Zero only if c = 0 and u = 0, that is C = 2 and q = 1.
     yield "bracket", changed, rest * (weight + 3) + 2 * more
-    yield "at (C, q) = (2, 1)", gap.subs({_s.C: 2, _s.q: 1}), sp.S.Zero
+    yield "at (C, q) = (2, 1)", gap.subs(symbols.at(C=2, q=1)), sp.S.Zero
 
 
 @symbolic("the slope of sig, and powers of α in F and in the mean derivatives of any image, p = 3")
@@ -200,24 +201,24 @@ def orders_at_the_start() -> Claims:
     yield "sig' = ¼ − (sig − ½)²", sig.diff(z), sp.Rational(1, 4) - square
     # One image at equal logits: n± counts over the sets; ∂F sums over sets of any types.
     u = sp.Symbol("u", positive=True)
-    equal = {_s.p: 3, _s.Lambda: (1 + _b) * u, _s.Gamma: u, _s.Xi: u, _s.tau: 1}
+    equal = symbols.at(p=3, Lambda=(1 + symbols.b) * u, Gamma=u, Xi=u, tau=1)
     m = sp.symbols("m_plus m_minus")
     for x in pair_counts():
         per_set = sp.expand(set_derivatives()[x].subs(equal))
-        linear = per_set.coeff(_s.alpha, 1)
+        linear = per_set.coeff(symbols.alpha, 1)
         # The part of order α is ν times a linear function of (n₊, n₋) and T: at the whole image,
         # of T = n₊ − n₋ + m₊ − m₋ over L sets, it vanishes with u = 1/(D + b).
-        other = {_s.n_plus: m[0] / (_s.L - 1), _s.n_minus: m[1] / (_s.L - 1)}
-        whole = linear + (_s.L - 1) * linear.subs(other, simultaneous=True)
-        T = _s.n_plus - _s.n_minus + m[0] - m[1]
-        whole = whole.subs(_s.T, T).subs(u, 1 / (_s.L * _s.C + _b))
+        other = symbols.at(n_plus=m[0] / (symbols.L - 1), n_minus=m[1] / (symbols.L - 1))
+        whole = linear + (symbols.L - 1) * linear.subs(other, simultaneous=True)
+        T = symbols.n_plus - symbols.n_minus + m[0] - m[1]
+        whole = whole.subs(symbols.T, T).subs(u, 1 / (symbols.D + symbols.b))
         yield f"order α of the derivative in {x}", sp.cancel(sp.together(whole)), sp.S.Zero
-        yield f"order α² in {x}", per_set.coeff(_s.alpha, 2), sp.S.Zero
+        yield f"order α² in {x}", per_set.coeff(symbols.alpha, 2), sp.S.Zero
 
 
 @symbolic("the formulas and all images at (3, 2, 1/2), e^{σ_A/τ} = 20, α = τ = 1, factor ½")
 def gamma_falls_at_the_start() -> Claims:
-    names = {_s.L: 3, _s.C: 2, _s.q: sp.Rational(1, 2), _s.alpha: 1, _s.tau: 1, _b: 19}
+    names = symbols.at(L=3, C=2, q=sp.Rational(1, 2), alpha=1, tau=1, b=19)
     at = {name: sp.Rational(value) for name, value in names.items()}
     formulas = _start_formulas()
     gamma = formulas["gamma"].subs(at)

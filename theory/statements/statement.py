@@ -77,7 +77,7 @@ class Finding:
     """A verdict with its evidence (numbers and strings that JSON can hold)."""
 
     verdict: Verdict
-    evidence: Mapping[str, Any]
+    evidence: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Statement:
         return self.kind in ("lemma", "proposition", "theorem", "corollary")
 
 
-def _is_exact(value: Any) -> bool:
+def _is_exact(value: object) -> bool:
     if isinstance(value, sp.Basic):
         return not value.atoms(sp.Float)
     return not isinstance(value, float | complex | flint.arb | flint.acb)
@@ -217,7 +217,7 @@ def symbolic(scope: str, *, required: bool = True) -> Callable[[Callable[..., An
     ('PROVED', 1)
     """
 
-    def decorate(claims: Callable[[], Iterable[tuple[str, Any, Any]]]) -> Check:
+    def decorate(claims: Callable[[], Iterable[tuple[str, object, object]]]) -> Check:
         def decide() -> Finding:
             count = 0
             for where, left, right in claims():
@@ -254,7 +254,7 @@ def certified(scope: str, *, required: bool = True) -> Callable[[Callable[..., A
     'PROVED'
     """
 
-    def decorate(claims: Callable[[], Iterable[tuple[str, Any]]]) -> Check:
+    def decorate(claims: Callable[[], Iterable[tuple[str, object]]]) -> Check:
         def decide() -> Finding:
             count, least = 0, float("inf")
             for where, margin in claims():

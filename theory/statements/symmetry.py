@@ -19,9 +19,10 @@ from theory.model.exact import mean_gradient, network, symmetric_weights
 from theory.model.vit import SimplifiedViT, polynomial_activation
 from theory.setting import Setting
 from theory.statements.statement import Statement, property_, require, symbolic
+from theory.symmetry.levels import AttentionLevels
 from theory.symmetry.orbitals import grid_shift_generators, orbitals, product_generators
 from theory.symmetry.proof import Refuted, prove_reduction
-from theory.symmetry.reduction import AttentionLevels, set_terms
+from theory.symmetry.terms import set_terms
 
 __all__ = ["STATEMENTS"]
 

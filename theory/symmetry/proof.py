@@ -28,15 +28,15 @@ from theory.data.partition import Partition
 from theory.data.samples import Sample, enumerate_samples
 from theory.inputs import integer
 from theory.model.vit import SimplifiedViT, polynomial_activation
-from theory.symmetry.reduction import SYMBOLS, pair_counts, set_derivatives, set_output
+from theory.symmetry import symbols
+from theory.symmetry.reduction import pair_counts, set_derivatives, set_output
 
 __all__ = ["ReductionProof", "Refuted", "prove_reduction"]
 
 Types = tuple[tuple[int, int], ...]
 
-_s = SYMBOLS
 _theta = sp.Symbol("theta")  # 1/τ
-_FREE = (_s.alpha, _s.Gamma, _s.Xi, _s.nu, _theta)
+_FREE = (symbols.alpha, symbols.Gamma, symbols.Xi, symbols.nu, _theta)
 # The same symbols as generators of a ring of polynomials with rational coefficients: there
 # equality is decided, and a float is refused.
 _POLYNOMIALS = flint.fmpq_mpoly_ctx.get([x.name for x in _FREE], "lex").gens()
@@ -73,7 +73,7 @@ class _Checker:
 
 def _own_level(L: Any, C: Any) -> sp.Expr:
     """Λ = 1 − (C−1)Γ − (D−C)Ξ: rows of the softmax sum to 1."""
-    return 1 - (C - 1) * _s.Gamma - (L * C - C) * _s.Xi
+    return 1 - (C - 1) * symbols.Gamma - (L * C - C) * symbols.Xi
 
 
 def _prove_row_scale(vit: SimplifiedViT, check: _Checker) -> None:
@@ -93,11 +93,11 @@ def _on_subspace(vit: SimplifiedViT, partition: Partition, expression: sp.Expr) 
     own = _own_level(partition.L, partition.C)
 
     def level(i: int, j: int) -> sp.Expr:
-        return own if i == j else (_s.Gamma if same[i, j] else _s.Xi)
+        return own if i == j else (symbols.Gamma if same[i, j] else symbols.Xi)
 
     point = {vit.weights[i, j]: level(i, j) for i in range(vit.D) for j in range(vit.D)}
     return expression.xreplace(
-        point | {vit.v[0]: _s.alpha, vit.v[1]: sp.S.Zero, vit.tau: 1 / _theta}
+        point | {vit.v[0]: symbols.alpha, vit.v[1]: sp.S.Zero, vit.tau: 1 / _theta}
     )
 
 
@@ -123,7 +123,7 @@ def _types(partition: Partition, sample: Sample) -> Types:
 
 def _full_code(partition: Partition, p: int, check: _Checker) -> Callable[..., list]:
     """δ ↦ F, ∂F/∂v·w* and all ∂F/∂A_ij of the full model on the subspace, as polynomials."""
-    vit = SimplifiedViT(partition.D, d=2, activation=polynomial_activation(p, _s.nu))
+    vit = SimplifiedViT(partition.D, d=2, activation=polynomial_activation(p, symbols.nu))
     _prove_row_scale(vit, check)
     in_A, in_v = vit.gradient(vit.output)
     expressions = [_on_subspace(vit, partition, e) for e in (vit.output, *in_v, *in_A)]
@@ -138,10 +138,10 @@ def _reduced_code(
 ) -> Callable[..., list]:
     """Types of all sets ↦ F and its derivatives in α, γ, ρ by the formulas, as polynomials."""
     L, C = partition.L, partition.C
-    at_size = {_s.L: L, _s.C: C, _s.p: p, _s.tau: 1 / _theta, _s.Lambda: _own_level(L, C)}
-    formulas = [output, *(derivatives[x] for x in (_s.alpha, _s.gamma, _s.rho))]
+    at_size = symbols.at(L=L, C=C, p=p, tau=1 / _theta, Lambda=_own_level(L, C))
+    formulas = [output, *(derivatives[x] for x in (symbols.alpha, symbols.gamma, symbols.rho))]
     code = sp.lambdify(
-        [_s.n_plus, _s.n_minus, _s.T, *_FREE],
+        [symbols.n_plus, symbols.n_minus, symbols.T, *_FREE],
         [formula.subs(at_size) for formula in formulas],
         "math",
         cse=True,
@@ -196,10 +196,12 @@ def prove_reduction(
     partition = Partition.contiguous(L, C)
     full = _full_code(partition, p, check)
     reduced = _reduced_code(partition, p, output, derivatives)
-    inside, across = (int(counts[x].subs({_s.L: L, _s.C: C})) for x in (_s.gamma, _s.rho))
+    inside, across = (
+        int(counts[x].subs(symbols.at(L=L, C=C))) for x in (symbols.gamma, symbols.rho)
+    )
 
     classes: dict[Types, list[Sample]] = defaultdict(list)
-    for sample in enumerate_samples(partition, _s.q):
+    for sample in enumerate_samples(partition, symbols.q):
         classes[_types(partition, sample)].append(sample)
     for types, members in classes.items():
         check.require(len({m.probability for m in members}) == 1, "equal probability", types)
