@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import coefficients, rational_settings
 
+from theory.data.law import set_types
 from theory.expectation import certified, exact_plan
 from theory.expectation.certified import CertifiedExpectation, ball, certified_expectation
 from theory.expectation.enumeration import expectation_by_enumeration
@@ -364,3 +365,89 @@ def test_precision_is_left_as_it_was():
         Setting(L=2, C=1, q=0.5, p=3, nu=0, sigma_A=1), Coefficients(0.1, 0, 0), precision=200
     )
     assert flint.ctx.prec == before
+
+
+def only_total(q: Fraction, L: int = 2) -> certified._Total:
+    """Everything at R = 0 for a small setting, at a state where F is some 0.01."""
+    setting = Setting(L=L, C=2, q=q, p=3, nu=1, sigma_A=1)
+    state = Coefficients(ball(Fraction(1, 1000)), ball(Fraction(1, 2)), ball(Fraction(-1, 4)))
+    levels = reduction.attention_levels(setting, state, number=ball, exp=lambda x: x.exp())
+    kinds = zip(*set_types(setting), strict=True)
+    types = [(int(plus), int(minus), ball(p)) for plus, minus, p in kinds if p > 0]
+    return certified._Total(setting, state.alpha, levels, types, 0)
+
+
+def listed(total: certified._Total) -> list[flint.arb]:
+    """E[log(1+e^{−F}); T] and E[sig(−F) ∂F; T] of two sets, type by type."""
+    sums = [flint.arb(0)] * 4
+    for p, s, terms in zip(total.probability, total.sums, total.terms, strict=True):
+        if s == 0:
+            F, *slope = [x + y for x, y in zip(terms, total.signal, strict=True)]
+            values = [(-F).exp().log1p(), *(x / (1 + F.exp()) for x in slope)]
+            sums = [x + p * value for x, value in zip(sums, values, strict=True)]
+    return sums
+
+
+def line(c, below, above, *, zero=True, one=True, period=16, nodes=200, window=9):
+    def circle(theta):
+        point = exact_plan.Point(ball(Fraction(theta)), flint.arb(0))
+        return exact_plan.Circle(point, window, flint.arb(-30), flint.arb(30))
+
+    return exact_plan.Line(
+        circle=circle(c),
+        below=circle(below).at,
+        above=circle(above).at,
+        at_zero=circle(0) if zero else None,
+        at_one=circle(1) if one else None,
+        period=flint.arb(period),
+        nodes=nodes,
+    )
+
+
+HALF, LOSS, SLOPES = Fraction(1, 2), [0], [1, 2, 3]
+# With F ≈ 0 of one sample each bound is the first term of what it bounds, up to some percent.
+ATTAINED = {
+    "left, pole at 0 whole": (0, line(HALF / 2, 0, 1, zero=False, one=False), LOSS + SLOPES),
+    "right, pole at 1 whole": (0, line(3 * HALF / 2, -1, 1, one=False), LOSS + SLOPES),
+    "left": (0, line(0, -1, 2), LOSS + SLOPES),
+    "right": (0, line(1, -1, 2), SLOPES),
+    "nodes, loss": (0, line(0, -1, 2, period=120, nodes=14), LOSS),
+    "nodes": (0, line(HALF, -1, 2, period=80, nodes=14), SLOPES),
+    "aliases": (HALF / 5, line(HALF, -1, 2, period=100, nodes=600, window=2), LOSS + SLOPES),
+}
+
+
+@pytest.mark.parametrize("remainder", ATTAINED)
+def test_each_remainder_is_all_but_attained(remainder):
+    """The true value lies near the edge of the ball: a bound by a third smaller would miss it."""
+    q, plan, rows = ATTAINED[remainder]
+    with flint.ctx.workprec(200):
+        total = only_total(Fraction(q))
+        found = certified._Evaluation(total, plan).expectations()
+        for row, (x, true) in enumerate(zip(found, listed(total), strict=True)):
+            assert x.contains(true)
+            if row in rows:
+                assert 0.7 < abs(x.mid() - true) / x.rad().mid() <= 1
+
+
+@pytest.mark.parametrize("L", [2, 5])
+@pytest.mark.parametrize("theta", [-1, 0, HALF, 1, 2])
+def test_the_mass_of_one_sample_is_its_own(L, theta):
+    """At q = 0: e^{−θF} and e^{−θF}|∂F/∂α|, and the bounds on whole totals are of their kind."""
+    with flint.ctx.workprec(200):
+        total = only_total(Fraction(0), L)
+        F, slope = (total.signal[g] + (L - 1) * total.terms[0][g] for g in (0, 1))
+        at = exact_plan.Point(ball(Fraction(theta)), flint.arb(3))
+        mass = total.mass(at)
+        size = (-at.theta * F).exp()
+        for x, true in zip(mass, (size, size * F, size * slope), strict=False):
+            assert x.overlaps(true)
+        assert total.largest()[1].overlaps(slope)
+        loss = (-F).exp().log1p()
+        assert 0 < total.largest()[0] - loss < 3 * F
+        if 0 <= theta <= 1:
+            found = total.bounds(at)
+            assert found[1].overlaps(size * slope)
+            assert loss < found[0]
+            if theta == 0:
+                assert found[0] - loss < 3 * F
