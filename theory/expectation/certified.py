@@ -24,10 +24,14 @@ from flint import acb, acb_mat, arb, ctx, fmpq
 
 from theory.data.law import set_types, spurious_law
 from theory.expectation.exact_plan import Circle, Line, Point, exact_plan
+from theory.inputs import integer, real
 from theory.setting import Coefficients, Setting
 from theory.symmetry.reduction import AttentionLevels, attention_levels, set_terms
 
-__all__ = ["CertifiedExpectation", "ball", "certified_expectation"]
+__all__ = ["CertifiedExpectation", "MOST_DIGITS", "ball", "certified_expectation"]
+
+# The nodes of a line grow like the square of the digits.
+MOST_DIGITS = 10_000
 
 _NAMES = ("F", "alpha", "gamma", "rho")
 
@@ -310,6 +314,8 @@ def certified_expectation(
 
     Raises
     ------
+    ValueError
+        If the precision is below two bits, or ``digits`` not in (0, 10⁴].
     ArithmeticError
         If F overflows float64 (the plan is made in floats) or a ball has grown without bound.
 
@@ -321,6 +327,8 @@ def certified_expectation(
     >>> bool(result.loss.rad() < 1e-20)
     True
     """
+    precision = integer("precision", precision, least=2)
+    digits = float(real("digits", digits, above=0, most=MOST_DIGITS))
     with ctx.workprec(precision):
         exact = replace(setting, q=Fraction(setting.q))
         alpha, gamma, rho = (ball(x) for x in (state.alpha, state.gamma, state.rho))
