@@ -350,6 +350,27 @@ def test_totals_rarer_than_any_float_are_bounded():
     assert all(x.rad() < 1e-20 for x in components(result))
 
 
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"digits": 0.0}, "digits must be a finite number > 0 and <= 10000"),
+        ({"digits": float("nan")}, "digits must be a finite number > 0"),
+        ({"digits": 1e308}, "digits must be a finite number > 0 and <= 10000"),
+        ({"precision": 1}, "precision must be an integer >= 2"),
+    ],
+)
+def test_digits_and_precision_out_of_range_are_named(choice, message):
+    with pytest.raises(ValueError, match=message):
+        certified_expectation(SMALLEST, AT, **choice)
+
+
+def test_more_nodes_than_can_be_summed_are_refused():
+    """F reaches 10²⁰ here: the sum would fill the memory, not end."""
+    setting = replace(SMALLEST, L=3, C=3, p=21)
+    with pytest.raises(ArithmeticError, match=r"nodes \(at most 3000000\): reduce alpha"):
+        certified_expectation(setting, Coefficients(1, 4, 0))
+
+
 def test_public_entry_returns_balls():
     setting = Setting(L=3, C=2, q=0.5, p=3, nu=0.05, sigma_A=2.0)
     state = Coefficients(0.3, 0.5, -0.1)
@@ -367,10 +388,10 @@ def test_precision_is_left_as_it_was():
     assert flint.ctx.prec == before
 
 
-def only_total(q: Fraction, L: int = 2) -> certified._Total:
-    """Everything at R = 0 for a small setting, at a state where F is some 0.01."""
+def only_total(q: Fraction, L: int = 2, alpha: Fraction = Fraction(1, 1000)) -> certified._Total:
+    """Everything at R = 0 for a small setting; at the state given F is some 0.01."""
     setting = Setting(L=L, C=2, q=q, p=3, nu=1, sigma_A=1)
-    state = Coefficients(ball(Fraction(1, 1000)), ball(Fraction(1, 2)), ball(Fraction(-1, 4)))
+    state = Coefficients(ball(alpha), ball(Fraction(1, 2)), ball(Fraction(-1, 4)))
     levels = reduction.attention_levels(setting, state, number=ball, exp=lambda x: x.exp())
     kinds = zip(*set_types(setting), strict=True)
     types = [(int(plus), int(minus), ball(p)) for plus, minus, p in kinds if p > 0]
@@ -451,3 +472,15 @@ def test_the_mass_of_one_sample_is_its_own(L, theta):
             assert loss < found[0]
             if theta == 0:
                 assert found[0] - loss < 3 * F
+
+
+@pytest.mark.parametrize("theta", [0, Fraction(1, 8)])
+def test_the_loss_of_a_very_wrong_sample_is_bounded(theta):
+    """At F = −8 the loss is above e^{−θF} for a small θ, and above log 2."""
+    with flint.ctx.workprec(200):
+        total = only_total(Fraction(0), alpha=Fraction(-46, 100))
+        F = total.signal[0] + total.terms[0][0]
+        assert -9 < F < -7
+        at, loss = exact_plan.Point(ball(Fraction(theta)), flint.arb(0)), (-F).exp().log1p()
+        assert loss < total.bounds(at)[0] < 3 * loss
+        assert loss < total.largest()[0]

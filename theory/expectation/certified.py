@@ -32,6 +32,8 @@ __all__ = ["CertifiedExpectation", "MOST_DIGITS", "ball", "certified_expectation
 
 # The nodes of a line grow like the square of the digits.
 MOST_DIGITS = 10_000
+# Nodes, over all totals, beyond which a state is refused rather than waited for.
+MOST_NODES = 3_000_000
 
 _NAMES = ("F", "alpha", "gamma", "rho")
 
@@ -317,7 +319,8 @@ def certified_expectation(
     ValueError
         If the precision is below two bits, or ``digits`` not in (0, 10⁴].
     ArithmeticError
-        If F overflows float64 (the plan is made in floats) or a ball has grown without bound.
+        If F overflows float64 (the plan is made in floats), needs too many nodes, or a ball has
+        grown without bound.
 
     Examples
     --------
@@ -343,6 +346,12 @@ def certified_expectation(
         ]
         middle = Coefficients(*(float(x.mid()) for x in (alpha, gamma, rho)))
         plans = exact_plan(setting, middle, digits=digits)
+        number = sum(plan.line.nodes for plan in plans.values() if plan.line)
+        if number > MOST_NODES:
+            raise ArithmeticError(
+                f"the values of F that matter need {number} nodes (at most {MOST_NODES}): reduce "
+                "alpha, or ask for fewer digits"
+            )
         law = spurious_law(exact)
         sums = [arb(0)] * 4
         for spurious, probability in zip(law.value.tolist(), law.probability, strict=True):

@@ -30,6 +30,7 @@ import sympy as sp
 
 from theory.model.vit import polynomial_activation
 from theory.rounding import UNIT, Rounded, least_error, rounded
+from theory.inputs import refuse
 from theory.setting import Coefficients, Setting
 
 if TYPE_CHECKING:
@@ -429,7 +430,7 @@ def _terms(setting: Setting, values: list[Any], tau: Any) -> SetTerms:
 
 
 def _float_terms(
-    setting: Setting, alpha: float, levels: AttentionLevels, n_plus: Any, n_minus: Any, total: Any
+    setting: Setting, alpha: Any, levels: AttentionLevels, n_plus: Any, n_minus: Any, total: Any
 ) -> tuple[SetTerms, SetTerms]:
     """Values and absolute errors."""
     parts = (levels.Lambda, levels.Gamma, levels.Xi, levels.own, levels.inside)
@@ -516,8 +517,10 @@ def float_terms(
 
     Raises
     ------
+    ValueError
+        If the state holds a ball that is no float.
     ArithmeticError
-        If F overflows float64.
+        If F or a derivative overflows float64.
 
     Examples
     --------
@@ -526,10 +529,22 @@ def float_terms(
     >>> bool(0 < errors.F < 1e-14 * terms.F)
     True
     """
-    alpha, levels = float(state.alpha), attention_levels(setting, state)
-    with np.errstate(over="ignore", invalid="ignore"):
-        terms, errors = _float_terms(setting, alpha, levels, n_plus, n_minus, total)
-    if not all(np.isfinite(getattr(errors, name)).all() for name in NAMES):
+    for name, value in vars(state).items():
+        # Errors of floats cover no radius, and no digits beyond theirs.
+        if isinstance(value, flint.arb) and not value == float(value):
+            refuse(f"Coefficients.{name}", value, "no ball in floats (use method='certified')")
+    levels = attention_levels(setting, state)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        terms, errors = _float_terms(setting, state.alpha, levels, n_plus, n_minus, total)
+    finite = [np.isfinite(getattr(errors, name)).all() for name in NAMES]
+    if not all(finite):
+        alpha, tau = float(state.alpha), float(setting.temperature)
+        if all(finite[:2]):
+            raise ArithmeticError(
+                f"the derivatives in gamma and rho overflow float64 at temperature = {tau:.3g}, "
+                f"alpha = {alpha:.3g}, p = {setting.p}: take a temperature nearer to 1, or reduce "
+                "alpha"
+            )
         raise ArithmeticError(
             f"F overflows float64 at alpha = {alpha:.3g}, p = {setting.p}: reduce alpha"
         )
