@@ -28,9 +28,9 @@ import flint
 import numpy as np
 import sympy as sp
 
+from theory.inputs import refuse
 from theory.model.vit import polynomial_activation
 from theory.rounding import UNIT, Rounded, least_error, rounded
-from theory.inputs import refuse
 from theory.setting import Coefficients, Setting
 
 if TYPE_CHECKING:
@@ -531,7 +531,8 @@ def float_terms(
     """
     for name, value in vars(state).items():
         # Errors of floats cover no radius, and no digits beyond theirs.
-        if isinstance(value, flint.arb) and not value == float(value):
+        exact = not isinstance(value, flint.arb) or (value.is_exact() and value == float(value))
+        if not exact:
             refuse(f"Coefficients.{name}", value, "no ball in floats (use method='certified')")
     levels = attention_levels(setting, state)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
