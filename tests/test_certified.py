@@ -411,13 +411,13 @@ def listed(total: certified._Total) -> list[flint.arb]:
     return sums
 
 
-def line(c, below, above, *, zero=True, one=True, period=16, nodes=200, window=9):
-    def circle(theta):
+def line(c, below, above, *, zero=True, one=True, period=16, nodes=200, window=9, poles=9):
+    def circle(theta, window=poles):
         point = exact_plan.Point(ball(Fraction(theta)), flint.arb(0))
         return exact_plan.Circle(point, window, flint.arb(-30), flint.arb(30))
 
     return exact_plan.Line(
-        circle=circle(c),
+        circle=circle(c, window),
         below=circle(below).at,
         above=circle(above).at,
         at_zero=circle(0) if zero else None,
@@ -439,6 +439,8 @@ ATTAINED = {
     "aliases": (HALF / 5, 0, line(HALF, -1, 2, period=100, nodes=600, window=2), LOSS + SLOPES),
     # The last power of z aliases onto the first in every window but a full one, of 5.
     "an alias": (HALF / 5, 2, line(HALF, -1, 2, period=100, nodes=600, window=4), LOSS + SLOPES),
+    "aliases at 0": (HALF / 5, 0, line(0, -1, 2, period=100, nodes=600, poles=2), LOSS + SLOPES),
+    "aliases at 1": (HALF / 5, 0, line(1, -1, 2, period=100, nodes=600, poles=2), LOSS + SLOPES),
 }
 
 
