@@ -457,6 +457,27 @@ def test_each_remainder_is_all_but_attained(remainder):
                 assert 0.7 < abs(x.mid() - true) / x.rad().mid() <= 1
 
 
+@pytest.mark.parametrize(
+    ("alpha", "F", "plan", "left"),
+    [
+        # e^{−8} log(1+e^8), which is above e^{−8} e^{8/8}.
+        (Fraction(59, 100), 16, line(1, Fraction(-1, 8), 2, period=8), 2e-3),
+        # e^{−4} log(1+e^{16+8}), which is above e^{−4} (log 2 + 16).
+        (Fraction(-46, 100), -8, line(Fraction(1, 4), 0, 1, zero=False, one=False), 0.4),
+        # log(1+e^8) − log 2, which is above e^{16/8} / (e^{8/8} − 1).
+        (Fraction(-58, 100), -16, line(0, -1, Fraction(1, 8), one=False, period=8), 6.5),
+    ],
+)
+def test_a_large_loss_that_the_rule_leaves_is_bounded(alpha, F, plan, left):
+    with flint.ctx.workprec(200):
+        total = only_total(Fraction(0), alpha=alpha)
+        assert abs(total.signal[0] + total.terms[0][0] - F) < 1
+        found = certified._Evaluation(total, plan).expectations()
+        for x, true in zip(found, listed(total), strict=True):
+            assert x.contains(true)
+        assert abs(found[0].mid() - listed(total)[0]) > left
+
+
 @pytest.mark.parametrize("L", [2, 5])
 @pytest.mark.parametrize("theta", [-1, 0, HALF, 1, 2])
 def test_the_mass_of_one_sample_is_its_own(L, theta):
@@ -490,3 +511,32 @@ def test_the_loss_of_a_very_wrong_sample_is_bounded(theta):
         at, loss = exact_plan.Point(ball(Fraction(theta)), flint.arb(0)), (-F).exp().log1p()
         assert loss < total.bounds(at)[0] < 3 * loss
         assert loss < total.largest()[0]
+
+
+@pytest.mark.parametrize("what", ["plan", "line"])
+def test_a_total_left_out_is_bounded_by_no_more_than_its_largest_loss(monkeypatch, what):
+    """At α = 1/1000 every loss is near log 2, which bounds what is left out whole."""
+    setting = Setting(L=2, C=2, q=Fraction(1, 5), p=3, nu=1, sigma_A=1)
+    state = Coefficients(Fraction(1, 1000), Fraction(1, 2), Fraction(-1, 4))
+    truth, honest = certified_expectation(setting, state).loss, certified.exact_plan
+
+    def shorter(*args, **choices):
+        plans = honest(*args, **choices)
+        if what == "plan":
+            del plans[1]
+        else:
+            least = exact_plan.Point(flint.arb(0), plans[1].least.tilt)
+            plans[1] = exact_plan.TotalPlan(least, None)
+        return plans
+
+    monkeypatch.setattr(certified, "exact_plan", shorter)
+    loss = certified_expectation(setting, state).loss
+    assert loss.contains(truth)
+    assert (0.9 if what == "plan" else 0.3) < abs(loss.mid() - truth) / loss.rad().mid() <= 1
+
+
+def test_a_remainder_is_as_large_as_its_bound_may_be():
+    found = certified._around(flint.arb(1, 0.5))
+    assert found.contains(1.5)
+    assert found.contains(-1.5)
+    assert not found.contains(1.51)
