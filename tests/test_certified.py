@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import coefficients, rational_settings
 
+from theory.data.law import set_types
 from theory.expectation import certified, exact_plan
 from theory.expectation.certified import CertifiedExpectation, ball, certified_expectation
 from theory.expectation.enumeration import expectation_by_enumeration
@@ -23,7 +24,7 @@ from theory.expectation.population import population_gradient, population_loss
 from theory.expectation.quadrature import expectation_by_quadrature
 from theory.expectation.result import Expectation
 from theory.setting import Coefficients, Setting
-from theory.symmetry import levels, terms
+from theory.symmetry import levels, shares, terms
 
 VIT = Setting(L=49, C=4, q=0.1, p=3, nu=0.05, sigma_A=3.0)
 
@@ -83,7 +84,7 @@ def test_a_rounded_product_would_be_noticed(monkeypatch):
     loss = certified_expectation(SMALLEST, AT).loss
     with flint.ctx.workprec(200):
         assert not loss.overlaps(around(*TRUE_LOSS))
-        assert loss.overlaps(around(TRUE_LOSS[0], Fraction("1e-16")))
+        assert abs(loss - around(*TRUE_LOSS)) < 1e-15
 
 
 def inside(value: object) -> Iterator[object]:
@@ -157,12 +158,15 @@ def test_a_float_product_of_the_plan_is_refused(monkeypatch):
         certified_expectation(SMALLEST, AT)
 
 
-def test_generated_formulas_hold_no_number_but_integers():
-    """With balls in, the printed code must not divide integers: 1/3 would be a float."""
-    for generated in (levels._generated_levels, terms._generated_pair_counts):
-        tree = ast.parse(inspect.getsource(generated()))
-        assert all(
-            type(node.value) is int for node in ast.walk(tree) if isinstance(node, ast.Constant)
+def test_formulas_hold_no_number_but_integers():
+    """With balls in, their code must not divide integers: 1/3 would be a float."""
+    generated = levels._generated_levels(), terms._generated_pair_counts()
+    for formula in (*generated, shares.stable_terms):
+        tree = ast.parse(inspect.getsource(formula))
+        assert not any(
+            isinstance(node.value, float | complex)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant)
         )
         for node in ast.walk(tree):
             if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
@@ -346,6 +350,27 @@ def test_totals_rarer_than_any_float_are_bounded():
     assert all(x.rad() < 1e-20 for x in components(result))
 
 
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"digits": 0.0}, "digits must be a finite number > 0 and <= 10000"),
+        ({"digits": float("nan")}, "digits must be a finite number > 0"),
+        ({"digits": 1e308}, "digits must be a finite number > 0 and <= 10000"),
+        ({"precision": 1}, "precision must be an integer >= 2"),
+    ],
+)
+def test_digits_and_precision_out_of_range_are_named(choice, message):
+    with pytest.raises(ValueError, match=message):
+        certified_expectation(SMALLEST, AT, **choice)
+
+
+def test_more_nodes_than_can_be_summed_are_refused():
+    """F reaches 10²⁰ here: the sum would fill the memory, not end."""
+    setting = replace(SMALLEST, L=3, C=3, p=21)
+    with pytest.raises(ArithmeticError, match=r"nodes \(at most 3000000\): reduce alpha"):
+        certified_expectation(setting, Coefficients(1, 4, 0))
+
+
 def test_public_entry_returns_balls():
     setting = Setting(L=3, C=2, q=0.5, p=3, nu=0.05, sigma_A=2.0)
     state = Coefficients(0.3, 0.5, -0.1)
@@ -361,3 +386,157 @@ def test_precision_is_left_as_it_was():
         Setting(L=2, C=1, q=0.5, p=3, nu=0, sigma_A=1), Coefficients(0.1, 0, 0), precision=200
     )
     assert flint.ctx.prec == before
+
+
+def only_total(
+    q: Fraction, L: int = 2, alpha: Fraction = Fraction(1, 1000), spurious: int = 0
+) -> certified._Total:
+    """Everything at one R for a small setting; at the state given F is some 0.01."""
+    setting = Setting(L=L, C=2, q=q, p=3, nu=1, sigma_A=1)
+    state = Coefficients(ball(alpha), ball(Fraction(1, 2)), ball(Fraction(-1, 4)))
+    at = levels.attention_levels(setting, state, number=ball, exp=lambda x: x.exp())
+    kinds = zip(*set_types(setting), strict=True)
+    types = [(int(plus), int(minus), ball(p)) for plus, minus, p in kinds if p > 0]
+    return certified._Total(setting, state.alpha, at, types, spurious)
+
+
+def listed(total: certified._Total) -> list[flint.arb]:
+    """E[log(1+e^{−F}); T] and E[sig(−F) ∂F; T] of two sets, type by type."""
+    sums = [flint.arb(0)] * 4
+    for p, s, f in zip(total.probability, total.sums, total.terms, strict=True):
+        if s == total.spurious:
+            F, *slope = [x + y for x, y in zip(f, total.signal, strict=True)]
+            values = [(-F).exp().log1p(), *(x / (1 + F.exp()) for x in slope)]
+            sums = [x + p * value for x, value in zip(sums, values, strict=True)]
+    return sums
+
+
+def line(c, below, above, *, zero=True, one=True, period=16, nodes=200, window=9, poles=9):
+    def circle(theta, window=poles):
+        point = exact_plan.Point(ball(Fraction(theta)), flint.arb(0))
+        return exact_plan.Circle(point, window, flint.arb(-30), flint.arb(30))
+
+    return exact_plan.Line(
+        circle=circle(c, window),
+        below=circle(below).at,
+        above=circle(above).at,
+        at_zero=circle(0) if zero else None,
+        at_one=circle(1) if one else None,
+        period=flint.arb(period),
+        nodes=nodes,
+    )
+
+
+HALF, LOSS, SLOPES = Fraction(1, 2), [0], [1, 2, 3]
+# With F ≈ 0 of one sample each bound is the first term of what it bounds, up to some percent.
+ATTAINED = {
+    "left, pole at 0 whole": (0, 0, line(HALF / 2, 0, 1, zero=False, one=False), LOSS + SLOPES),
+    "right, pole at 1 whole": (0, 0, line(3 * HALF / 2, -1, 1, one=False), LOSS + SLOPES),
+    "left": (0, 0, line(0, -1, 2), LOSS + SLOPES),
+    "right": (0, 0, line(1, -1, 2), SLOPES),
+    "nodes, loss": (0, 0, line(0, -1, 2, period=120, nodes=14), LOSS),
+    "nodes": (0, 0, line(HALF, -1, 2, period=80, nodes=14), SLOPES),
+    "aliases": (HALF / 5, 0, line(HALF, -1, 2, period=100, nodes=600, window=2), LOSS + SLOPES),
+    # The last power of z aliases onto the first in every window but a full one, of 5.
+    "an alias": (HALF / 5, 2, line(HALF, -1, 2, period=100, nodes=600, window=4), LOSS + SLOPES),
+    "aliases at 0": (HALF / 5, 0, line(0, -1, 2, period=100, nodes=600, poles=2), LOSS + SLOPES),
+    "aliases at 1": (HALF / 5, 0, line(1, -1, 2, period=100, nodes=600, poles=2), LOSS + SLOPES),
+}
+
+
+@pytest.mark.parametrize("remainder", ATTAINED)
+def test_each_remainder_is_all_but_attained(remainder):
+    """The true value lies near the edge of the ball: a bound by a third smaller would miss it."""
+    q, spurious, plan, rows = ATTAINED[remainder]
+    with flint.ctx.workprec(200):
+        total = only_total(Fraction(q), spurious=spurious)
+        found = certified._Evaluation(total, plan).expectations()
+        for row, (x, true) in enumerate(zip(found, listed(total), strict=True)):
+            assert x.contains(true)
+            if row in rows:
+                assert 0.7 < abs(x.mid() - true) / x.rad().mid() <= 1
+
+
+@pytest.mark.parametrize(
+    ("alpha", "F", "plan", "left"),
+    [
+        # e^{−8} log(1+e^8), which is above e^{−8} e^{8/8}.
+        (Fraction(59, 100), 16, line(1, Fraction(-1, 8), 2, period=8), 2e-3),
+        # e^{−4} log(1+e^{16+8}), which is above e^{−4} (log 2 + 16).
+        (Fraction(-46, 100), -8, line(Fraction(1, 4), 0, 1, zero=False, one=False), 0.4),
+        # log(1+e^8) − log 2, which is above e^{16/8} / (e^{8/8} − 1).
+        (Fraction(-58, 100), -16, line(0, -1, Fraction(1, 8), one=False, period=8), 6.5),
+    ],
+)
+def test_a_large_loss_that_the_rule_leaves_is_bounded(alpha, F, plan, left):
+    with flint.ctx.workprec(200):
+        total = only_total(Fraction(0), alpha=alpha)
+        assert abs(total.signal[0] + total.terms[0][0] - F) < 1
+        found = certified._Evaluation(total, plan).expectations()
+        for x, true in zip(found, listed(total), strict=True):
+            assert x.contains(true)
+        assert abs(found[0].mid() - listed(total)[0]) > left
+
+
+@pytest.mark.parametrize("L", [2, 5])
+@pytest.mark.parametrize("theta", [-1, 0, HALF, 1, 2])
+def test_the_mass_of_one_sample_is_its_own(L, theta):
+    """At q = 0: e^{−θF} and e^{−θF}|∂F/∂α|, and the bounds on whole totals are of their kind."""
+    with flint.ctx.workprec(200):
+        total = only_total(Fraction(0), L)
+        F, slope = (total.signal[g] + (L - 1) * total.terms[0][g] for g in (0, 1))
+        at = exact_plan.Point(ball(Fraction(theta)), flint.arb(3))
+        mass = total.mass(at)
+        size = (-at.theta * F).exp()
+        for x, true in zip(mass, (size, size * F, size * slope), strict=False):
+            assert x.overlaps(true)
+        assert total.largest()[1].overlaps(slope)
+        loss = (-F).exp().log1p()
+        assert 0 < total.largest()[0] - loss < 3 * F
+        if 0 <= theta <= 1:
+            found = total.bounds(at)
+            assert found[1].overlaps(size * slope)
+            assert loss < found[0]
+            if theta == 0:
+                assert found[0] - loss < 3 * F
+
+
+@pytest.mark.parametrize("theta", [0, Fraction(1, 8)])
+def test_the_loss_of_a_very_wrong_sample_is_bounded(theta):
+    """At F = −8 the loss is above e^{−θF} for a small θ, and above log 2."""
+    with flint.ctx.workprec(200):
+        total = only_total(Fraction(0), alpha=Fraction(-46, 100))
+        F = total.signal[0] + total.terms[0][0]
+        assert -9 < F < -7
+        at, loss = exact_plan.Point(ball(Fraction(theta)), flint.arb(0)), (-F).exp().log1p()
+        assert loss < total.bounds(at)[0] < 3 * loss
+        assert loss < total.largest()[0]
+
+
+@pytest.mark.parametrize("what", ["plan", "line"])
+def test_a_total_left_out_is_bounded_by_no_more_than_its_largest_loss(monkeypatch, what):
+    """At α = 1/1000 every loss is near log 2, which bounds what is left out whole."""
+    setting = Setting(L=2, C=2, q=Fraction(1, 5), p=3, nu=1, sigma_A=1)
+    state = Coefficients(Fraction(1, 1000), Fraction(1, 2), Fraction(-1, 4))
+    truth, honest = certified_expectation(setting, state).loss, certified.exact_plan
+
+    def shorter(*args, **choices):
+        plans = honest(*args, **choices)
+        if what == "plan":
+            del plans[1]
+        else:
+            least = exact_plan.Point(flint.arb(0), plans[1].least.tilt)
+            plans[1] = exact_plan.TotalPlan(least, None)
+        return plans
+
+    monkeypatch.setattr(certified, "exact_plan", shorter)
+    loss = certified_expectation(setting, state).loss
+    assert loss.contains(truth)
+    assert (0.9 if what == "plan" else 0.3) < abs(loss.mid() - truth) / loss.rad().mid() <= 1
+
+
+def test_a_remainder_is_as_large_as_its_bound_may_be():
+    found = certified._around(flint.arb(1, 0.5))
+    assert found.contains(1.5)
+    assert found.contains(-1.5)
+    assert not found.contains(1.51)

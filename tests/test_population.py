@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from fractions import Fraction
 
+import flint
 import mpmath
 import numpy as np
 import pytest
@@ -475,3 +476,45 @@ def test_types_of_probability_zero_are_left_out():
     assert_agree(
         expectation_by_quadrature(setting, state), expectation_by_enumeration(setting, state), 1e-13
     )
+
+
+@pytest.mark.parametrize("method", [expectation_by_quadrature, expectation_by_enumeration])
+def test_what_is_too_small_for_a_float_is_not_taken_for_zero(method):
+    """At α = 0 the slope is −(ν/2)DC; at ν = 0 it is −(3/2)α² times E[Σ (D(Sx)_i)³]."""
+    tiny = Fraction(1, 10**400)
+    linear = Setting(L=2, C=2, q=Fraction(1, 3), p=3, nu=tiny, sigma_A=1)
+    assert method(linear, Coefficients(0, 0, 0)).gradient_error.alpha > 0
+    cubic = replace(linear, nu=0)
+    assert method(cubic, Coefficients(tiny, 0, 0)).gradient_error.alpha > 0
+    assert method(cubic, Coefficients(0, 0, 0)).gradient_error.alpha == 0
+
+
+@pytest.mark.parametrize("method", [expectation_by_quadrature, expectation_by_enumeration])
+def test_refusals_say_what_overflows(method):
+    setting = Setting(L=2, C=2, q=0.25, p=3, nu=0.05, sigma_A=1)
+    state = Coefficients(0.2, 0.5, -0.1)
+    for temperature in (1e308, Fraction(1, 10**400)):
+        with pytest.raises(ArithmeticError, match="take a temperature nearer to 1"):
+            method(replace(setting, temperature=temperature), state)
+    with pytest.raises(ArithmeticError, match="reduce alpha"):
+        method(setting, Coefficients(1e200, 0.5, -0.1))
+
+
+def test_an_overflow_inside_the_quadrature_is_refused():
+    setting = Setting(L=2, C=2, q=0.25, p=3, nu=0.05, sigma_A=1)
+    with pytest.raises(ArithmeticError, match="overflow float64 at alpha = 1e[+]90"):
+        expectation_by_quadrature(setting, Coefficients(1e90, 0.0, 0.0))
+
+
+@pytest.mark.parametrize("method", [expectation_by_quadrature, expectation_by_enumeration])
+@pytest.mark.parametrize("name", ["alpha", "gamma", "rho"])
+def test_balls_are_no_floats(method, name):
+    """The returned errors would cover neither a radius nor digits beyond float64."""
+    setting = Setting(L=2, C=2, q=0.25, p=3, nu=0.05, sigma_A=1)
+    state = Coefficients(0.25, 0.5, -0.125)
+    with flint.ctx.workprec(200):
+        exact = replace(state, **{name: flint.arb(getattr(state, name))})
+        assert method(setting, exact) == method(setting, state)
+        for ball in (flint.arb(0.5, 1e-3), flint.arb(1) + flint.arb(2) ** -70):
+            with pytest.raises(ValueError, match=f"{name} must be no ball in floats"):
+                method(setting, replace(state, **{name: ball}))

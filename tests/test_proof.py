@@ -90,6 +90,24 @@ def test_a_cache_that_cannot_be_written_stops_no_proof(short, cache):
     assert not is_kept(short)
 
 
+@pytest.mark.parametrize("given", [None, "", "relative"])
+def test_without_a_home_nothing_is_kept_and_no_proof_stopped(short, monkeypatch, tmp_path, given):
+    """Nor does a path that is not absolute make the working directory a cache."""
+
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Path, "home", homeless)
+    if given is None:
+        monkeypatch.delenv("XDG_CACHE_HOME")
+    else:
+        monkeypatch.setenv("XDG_CACHE_HOME", given)
+    assert proved_steps(short) == [0, 1, 2, 3]
+    assert not is_kept(short)
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_proof_is_of_the_code_that_was_imported(short, cache, monkeypatch):
     before = fingerprint(short)
     monkeypatch.setattr(proof, "_code", lambda: "edited meanwhile")

@@ -211,7 +211,7 @@ def check(
     steps: Annotated[
         int | None, typer.Option(min=1, help="Only so many of each: the last two, then others.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Which others.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Which others.")] = 0,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes; one for each core if not given.")
     ] = None,

@@ -77,15 +77,16 @@ class Rounded:
 
 
 def rounded(number: Any) -> Rounded:
-    """A number that was rounded once; 0 is taken to be exact.
+    """A number rounded to float64; 0 is taken to be exact, but not what becomes 0 by rounding.
 
     Examples
     --------
-    >>> rounded(0.0).error, rounded(3.0).error
-    (0.0, 3.0)
+    >>> from fractions import Fraction
+    >>> rounded(0.0).error, rounded(3.0).error, rounded(Fraction(1, 10**400)).error > 0
+    (0.0, 3.0, True)
     """
     value = float(number)
-    return Rounded(value, max(abs(value), _SMALL) if value else 0.0)
+    return Rounded(value, max(abs(value), _SMALL) if number else 0.0)
 
 
 def least_error(first: Any, *others: Any) -> Any:

@@ -32,7 +32,13 @@ from typing import Any
 
 from flint import arb, ctx
 
-from theory.expectation.certified import CertifiedExpectation, ball, certified_expectation
+from theory.expectation.certified import (
+    MOST_DIGITS,
+    CertifiedExpectation,
+    ball,
+    certified_expectation,
+)
+from theory.inputs import real
 from theory.setting import Coefficients, Setting
 
 __all__ = [
@@ -157,8 +163,10 @@ class Certificate:
                 "of the one as of the other"
             )
         for digits in self.digits:
-            if not isinstance(digits, float) or not 0 < digits < math.inf:
-                raise ValueError(f"digits = {digits!r}: digits must be finite floats > 0")
+            if not isinstance(digits, float) or not 0 < digits <= MOST_DIGITS:
+                raise ValueError(
+                    f"digits = {digits!r}: digits must be floats > 0 and <= {MOST_DIGITS}"
+                )
         for step, state in enumerate(self.states):
             if len(state) != 3:
                 raise ValueError(f"states[{step}] = {state!r}: it must hold α, γ and ρ")
@@ -259,7 +267,7 @@ def certify_descent(
     Raises
     ------
     ValueError
-        If a number is not exact, or ``steps`` negative.
+        If a number is not exact, ``steps`` negative, or ``digits`` not in (0, 10⁴].
     ArithmeticError
         If the balls grow too wide to go on; the message says at which step.
 
@@ -280,7 +288,7 @@ def certify_descent(
     states: list[list[list[str]]] = [[[text, "0"] for text in start]]
     used: list[float] = []
     loss: list[str] = []
-    digits = float(digits)
+    digits = float(real("digits", digits, above=0, most=MOST_DIGITS))
     for step in progress(range(steps + 1)):
         with ctx.workprec(_bits(digits)):
             now = Coefficients(*(_enclosure(pair) for pair in states[step]))
@@ -360,7 +368,7 @@ def read_certificate(file: Path) -> Certificate:
         content = json.loads(file.read_text(encoding="utf-8"))
         digest = content.pop("sha256")
         found = Certificate(**content)
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{file.name} is not a certificate: {error}") from error
     if digest != _digest(content):
         raise ValueError(f"{file.name} is not the certificate that was written: its digest differs")

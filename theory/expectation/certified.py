@@ -24,11 +24,17 @@ from flint import acb, acb_mat, arb, ctx, fmpq
 
 from theory.data.law import set_types, spurious_law
 from theory.expectation.exact_plan import Circle, Line, Point, exact_plan
+from theory.inputs import integer, real
 from theory.setting import Coefficients, Setting
 from theory.symmetry.levels import AttentionLevels, attention_levels
 from theory.symmetry.terms import SetTerms, set_terms
 
-__all__ = ["CertifiedExpectation", "ball", "certified_expectation"]
+__all__ = ["CertifiedExpectation", "MOST_DIGITS", "ball", "certified_expectation"]
+
+# The nodes of a line grow like the square of the digits.
+MOST_DIGITS = 10_000
+# Nodes, over all totals, beyond which a state is refused rather than waited for.
+MOST_NODES = 3_000_000
 
 
 def ball(value: arb | Rational | float | str) -> arb:
@@ -306,8 +312,11 @@ def certified_expectation(
 
     Raises
     ------
+    ValueError
+        If the precision is below two bits, or ``digits`` not in (0, 10⁴].
     ArithmeticError
-        If F overflows float64 (the plan is made in floats) or a ball has grown without bound.
+        If F overflows float64 (the plan is made in floats), needs too many nodes, or a ball has
+        grown without bound.
 
     Examples
     --------
@@ -317,6 +326,8 @@ def certified_expectation(
     >>> bool(result.loss.rad() < 1e-20)
     True
     """
+    precision = integer("precision", precision, least=2)
+    digits = float(real("digits", digits, above=0, most=MOST_DIGITS))
     with ctx.workprec(precision):
         exact = replace(setting, q=Fraction(setting.q))
         alpha, gamma, rho = (ball(x) for x in (state.alpha, state.gamma, state.rho))
@@ -331,6 +342,12 @@ def certified_expectation(
         ]
         middle = Coefficients(*(float(x.mid()) for x in (alpha, gamma, rho)))
         plans = exact_plan(setting, middle, digits=digits)
+        number = sum(plan.line.nodes for plan in plans.values() if plan.line)
+        if number > MOST_NODES:
+            raise ArithmeticError(
+                f"the values of F that matter need {number} nodes (at most {MOST_NODES}): reduce "
+                "alpha, or ask for fewer digits"
+            )
         law = spurious_law(exact)
         sums = [arb(0)] * 4
         for spurious, probability in zip(law.value.tolist(), law.probability, strict=True):

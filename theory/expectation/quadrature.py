@@ -138,6 +138,8 @@ def _nodes(lines: list[LinePlan]) -> tuple[_Nodes, np.ndarray, np.ndarray]:
     return nodes, np.concatenate([every, zero, one]), abscissa
 
 
+# What overflows shows in the results, which are then refused.
+@np.errstate(over="ignore", invalid="ignore")
 def expectation_by_quadrature(
     setting: Setting, state: Coefficients, *, refinement: int = 1
 ) -> Expectation:
@@ -196,6 +198,11 @@ def expectation_by_quadrature(
     error[Part.SLOPES] += moved[Part.SLOPES]
 
     unit = np.exp(log_unit)
+    if not (np.isfinite(value * unit).all() and np.isfinite(error * unit).all()):
+        raise ArithmeticError(
+            f"products with F overflow float64 at alpha = {float(state.alpha):.3g}, "
+            f"p = {setting.p}: reduce alpha"
+        )
     # An underflow of the unit costs less than the smallest normal number, and nothing where a
     # component vanishes identically.
     lost = plan.samples.underflow * np.isfinite(plan.log_size)

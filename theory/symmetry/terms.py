@@ -10,9 +10,11 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import flint
 import numpy as np
 import sympy as sp
 
+from theory.inputs import refuse
 from theory.rounding import UNIT, rounded
 from theory.setting import Coefficients, Setting
 from theory.symmetry import symbols
@@ -51,7 +53,7 @@ def _terms(setting: Setting, values: list[Any], tau: Any) -> SetTerms:
 
 
 def _float_terms(
-    setting: Setting, alpha: float, levels: AttentionLevels, n_plus: Any, n_minus: Any, total: Any
+    setting: Setting, alpha: Any, levels: AttentionLevels, n_plus: Any, n_minus: Any, total: Any
 ) -> tuple[SetTerms[np.ndarray], SetTerms[np.ndarray]]:
     """Values and absolute errors."""
     parts = (levels.Lambda, levels.Gamma, levels.Xi, levels.own, levels.inside)
@@ -138,8 +140,10 @@ def float_terms(
 
     Raises
     ------
+    ValueError
+        If the state holds a ball that is no float.
     ArithmeticError
-        If F overflows float64.
+        If F or a derivative overflows float64.
 
     Examples
     --------
@@ -148,10 +152,23 @@ def float_terms(
     >>> bool(0 < errors.F < 1e-14 * terms.F)
     True
     """
-    alpha, levels = float(state.alpha), attention_levels(setting, state)
-    with np.errstate(over="ignore", invalid="ignore"):
-        terms, errors = _float_terms(setting, alpha, levels, n_plus, n_minus, total)
-    if not all(np.isfinite(error).all() for error in errors):
+    for name, value in vars(state).items():
+        # Errors of floats cover no radius, and no digits beyond theirs.
+        exact = not isinstance(value, flint.arb) or (value.is_exact() and value == float(value))
+        if not exact:
+            refuse(f"Coefficients.{name}", value, "no ball in floats (use method='certified')")
+    levels = attention_levels(setting, state)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        terms, errors = _float_terms(setting, state.alpha, levels, n_plus, n_minus, total)
+    finite = [np.isfinite(error).all() for error in errors]
+    if not all(finite):
+        alpha, tau = float(state.alpha), float(setting.temperature)
+        if all(finite[:2]):
+            raise ArithmeticError(
+                f"the derivatives in gamma and rho overflow float64 at temperature = {tau:.3g}, "
+                f"alpha = {alpha:.3g}, p = {setting.p}: take a temperature nearer to 1, or reduce "
+                "alpha"
+            )
         raise ArithmeticError(
             f"F overflows float64 at alpha = {alpha:.3g}, p = {setting.p}: reduce alpha"
         )

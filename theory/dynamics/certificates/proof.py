@@ -27,6 +27,8 @@ from theory.dynamics.certified import Certificate, check_step
 
 __all__ = ["all_steps", "fingerprint", "is_kept", "prove", "proved_steps"]
 
+# What a cache raises that cannot be used; RuntimeError where no home of the user is known.
+_NO_CACHE = (OSError, RuntimeError)
 _PACKAGE = Path(__file__).resolve().parents[__name__.count(".") - 1]
 
 
@@ -76,7 +78,9 @@ def fingerprint(certificate: Certificate) -> str:
 
 def _record(certificate: Certificate) -> tuple[Path, str]:
     """Where a proof of all steps is kept, and the text that says so."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    # As XDG says, a path that is not absolute counts as none.
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    cache = given if given.is_absolute() else Path.home() / ".cache"
     key = fingerprint(certificate)
     content = {"fingerprint": key, "proved": list(all_steps(certificate))}
     return cache / "patch-association" / f"{key}.json", json.dumps(content) + "\n"
@@ -84,21 +88,21 @@ def _record(certificate: Certificate) -> tuple[Path, str]:
 
 def is_kept(certificate: Certificate) -> bool:
     """Whether all steps were proved before, by this code."""
-    file, text = _record(certificate)
     try:
+        file, text = _record(certificate)
         return file.read_bytes() == text.encode()
-    except OSError:
+    except _NO_CACHE:
         return False
 
 
 def _keep(certificate: Certificate) -> None:
-    file, text = _record(certificate)
-    partial_file = file.with_suffix(f".{os.getpid()}")
     try:
+        file, text = _record(certificate)
+        partial_file = file.with_suffix(f".{os.getpid()}")
         file.parent.mkdir(parents=True, exist_ok=True)
         partial_file.write_text(text, encoding="utf-8")
         partial_file.replace(file)
-    except OSError:  # a proof is none the less one where nothing can be kept
+    except _NO_CACHE:  # a proof is none the less one where nothing can be kept
         return
 
 
