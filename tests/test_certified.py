@@ -177,6 +177,7 @@ def test_only_exact_numbers_become_balls(value):
         ball(value)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(problems())
 def test_balls_hold_what_the_floats_find(problem):
@@ -195,6 +196,7 @@ def test_levels_of_very_different_size_keep_their_digits():
     assert_holds(certified_expectation(setting, state), floats)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "state",
     [

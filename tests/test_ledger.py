@@ -69,6 +69,7 @@ runner = CliRunner()
 # ---------------------------------------------------------------- the ledger of the book
 
 
+@pytest.mark.slow
 def test_the_whole_ledger_passes_and_says_what_it_decided() -> None:
     entries = run_ledger(jobs=2)
     assert [entry.statement for entry in entries] == list(STATEMENTS)
@@ -318,6 +319,7 @@ set_drive = gaussian.set_drive
 model_margin, symmetry_orbitals = model.margin, symmetry.orbitals
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("label", "module", "name", "wrong", "status"), PLANTED, ids=[f"{p[0]}-{p[2]}" for p in PLANTED]
 )

@@ -239,6 +239,7 @@ def test_on_the_subspace_the_same_gradient_is_of_orbital_form(a, g, r) -> None:
 # --- The formulas and the code generated from them
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coefficient", [s.alpha, s.gamma, s.rho])
 @pytest.mark.parametrize("p", [3, 5])
 def test_derivatives_are_those_of_the_exponentials(coefficient: sp.Symbol, p: int) -> None:
