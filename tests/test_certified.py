@@ -215,6 +215,7 @@ def test_quadrature_at_vit_size_against_balls(state):
         assert abs(x - value) <= 1e-10 * scale
 
 
+@pytest.mark.slow
 def test_heavy_tails_against_balls():
     setting = Setting(L=14, C=14, q=0.3, p=3, nu=0.05, sigma_A=3.0)
     state = Coefficients(0.01, 0.0, 0.0)
