@@ -31,6 +31,7 @@ TINY = Config(
 )
 
 
+@pytest.mark.slow
 def test_the_map_finds_both_outcomes_and_the_ratio_decides() -> None:
     found = association_map.run(TINY)
     outcomes = [cell["outcome"] for cell in found["small"]]

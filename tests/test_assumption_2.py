@@ -75,12 +75,14 @@ def entry(label: str) -> Any:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", [s.id for s in assumption_2.STATEMENTS])
 def test_each_entry_holds(label: str) -> None:
     found = entry(label)
     assert passed([found]), found.record()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("label", "name", "wrong", "status"), PLANTED, ids=[f"{p[0]}-{p[1]}" for p in PLANTED]
 )

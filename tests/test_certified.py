@@ -181,6 +181,7 @@ def test_only_exact_numbers_become_balls(value):
         ball(value)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(problems())
 def test_balls_hold_what_the_floats_find(problem):
@@ -199,6 +200,7 @@ def test_levels_of_very_different_size_keep_their_digits():
     assert_holds(certified_expectation(setting, state), floats)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "state",
     [
@@ -217,6 +219,7 @@ def test_quadrature_at_vit_size_against_balls(state):
         assert abs(x - value) <= 1e-10 * scale
 
 
+@pytest.mark.slow
 def test_heavy_tails_against_balls():
     setting = Setting(L=14, C=14, q=0.3, p=3, nu=0.05, sigma_A=3.0)
     state = Coefficients(0.01, 0.0, 0.0)

@@ -218,6 +218,7 @@ def test_files_round_trip_and_broken_ones_are_named(short, tmp_path):
         read_certificate(file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLE)
 def test_stored_certificates_are_of_the_table(name):
     found = certificate(name)

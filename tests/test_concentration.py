@@ -496,6 +496,7 @@ PLANTED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("label", "name", "wrong", "status"), PLANTED, ids=[f"{p[0]}-{p[1]}" for p in PLANTED]
 )

@@ -115,6 +115,7 @@ def test_loss_falls_along_small_steps(problem):
     assert (np.diff(path.loss) <= slack).all()
 
 
+@pytest.mark.slow
 def test_descent_tends_to_flow_linearly_in_the_step():
     eta_v, eta_A, end = 0.002, 5.0, 3
     flow = gradient_flow(SETTING, START, eta_v=eta_v, eta_A=eta_A, time=[end])
@@ -128,6 +129,7 @@ def test_descent_tends_to_flow_linearly_in_the_step():
     assert slope == pytest.approx(-1.0, abs=0.08)
 
 
+@pytest.mark.slow
 def test_three_acts_come_in_order():
     setting = Setting(L=16, C=4, q=0.25, p=3, nu=0.05, sigma_A=2.0)
     path = gradient_descent(

@@ -66,6 +66,7 @@ def test_train_leaves_weights_that_timm_loads(trained):
     assert float(right) == pytest.approx(logged[-1]["test_accuracy"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(trained, tmp_path):
     arguments = ["-m", "numerics", "train", *MODEL, *SHORT, "--devices", "2", "--out", tmp_path]
     ran = subprocess.run(
@@ -84,6 +85,7 @@ def test_two_processes_train_as_one(trained, tmp_path):
     assert moved > 1e-4
 
 
+@pytest.mark.slow
 def test_a_run_on_two_processes_is_resumed_to_the_bit(tmp_path):
     ran = subprocess.run(
         [sys.executable, "-W", "error", str(Path(__file__).parent / "two_processes.py"), tmp_path],

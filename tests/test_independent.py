@@ -308,6 +308,7 @@ def test_the_script_says_what_it_proved(run: dict, tmp_path: Path) -> None:
     assert run_as_a_script() == (1, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_the_stored_certificates_are_proved(name: str) -> None:
     certificate = json.loads(path_of(name).read_text("utf-8"))

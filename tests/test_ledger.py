@@ -71,6 +71,7 @@ runner = CliRunner()
 # ---------------------------------------------------------------- the ledger of the book
 
 
+@pytest.mark.slow
 def test_the_whole_ledger_passes_and_says_what_it_decided() -> None:
     entries = run_ledger(jobs=2)
     assert [entry.statement for entry in entries] == list(STATEMENTS)
@@ -334,6 +335,7 @@ PLANTED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("label", "module", "name", "wrong", "status"), PLANTED, ids=[f"{p[0]}-{p[2]}" for p in PLANTED]
 )

@@ -108,6 +108,7 @@ def test_the_wheel_holds_every_file_of_both_packages(wheel: Path) -> None:
     assert packed(wheel) == files(ROOT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("right", "wrong", "missing"),
     [
@@ -122,6 +123,7 @@ def test_what_is_left_out_is_missed(tmp_path: Path, right: str, wrong: str, miss
     assert left_out == {name for name in files(ROOT) if re.fullmatch(missing, name)} != set()
 
 
+@pytest.mark.slow
 def test_theory_runs_without_torch(wheel: Path, tmp_path: Path) -> None:
     run = environment(tmp_path, wheel)
     checked = run("-m", "theory", "check", "12-patches", "--steps", "1", "--jobs", "1")
@@ -133,6 +135,7 @@ def test_theory_runs_without_torch(wheel: Path, tmp_path: Path) -> None:
     assert "No module named 'torch'" in failed.value.stderr
 
 
+@pytest.mark.slow
 def test_numerics_runs_with_its_extra(wheel: Path, tmp_path: Path) -> None:
     run = environment(tmp_path, wheel, {"numerics"})
     assert "overlay" in run("-m", "numerics", "list")

@@ -130,6 +130,7 @@ def test_reduced_gradient_is_autograd_and_finite_differences_on_all_weights(
 # --- The formulas and the code generated from them
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coefficient", [symbols.alpha, symbols.gamma, symbols.rho])
 @pytest.mark.parametrize("p", [3, 5])
 def test_derivatives_are_those_of_the_exponentials(coefficient: sp.Symbol, p: int) -> None:

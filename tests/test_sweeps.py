@@ -125,6 +125,7 @@ def test_exact_path_is_none_where_it_overflows():
     assert exact_path(SETTING, 1e120, 1.0, 1.0, 5, "enumeration") is None
 
 
+@pytest.mark.slow
 def test_the_carried_path_foretells_the_time_of_association():
     """Noise of A⁰ above that of the sample: both predictions exist, and only one is right."""
     config = SweepConfig(N=8000, omega_A=0.15, N_test=1, steps=100)

@@ -61,6 +61,7 @@ def test_the_box_bound_falls_from_that_of_invariant_rules(setting: Setting, N: i
     assert 0 <= box_bound(setting, N + 1) <= box_bound(setting, N)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("L", "C", "q"), [(3, 1, "1/2"), (4, 1, "1"), (3, 2, "1")])
 def test_no_algorithm_beats_the_box_bound_after_one_image(L: int, C: int, q: str) -> None:
     """The best algorithm, by listing partition, training image and test image, and its error."""
