@@ -13,7 +13,7 @@ import torch
 from numerics.data.structured import Batch, StructuredData, patches_as_pixels, random_direction
 from numerics.experiment import Options
 from numerics.experiments import figure_4, realistic
-from numerics.measure.coefficients import attention_between_patches, read_association
+from numerics.measure.association import attention_between_patches, read_association
 from numerics.models.simplified import SimplifiedViT, logistic_loss
 from numerics.models.structured_vit import build_structured_vit
 from numerics.positional import PositionalVisionTransformer

@@ -20,7 +20,8 @@ from numerics.engine import FitConfig, fit
 from numerics.experiment import QUIET, Experiment, OfSetting, Options, Repeated
 from numerics.experiments import realistic
 from numerics.measure.accuracy import accuracy
-from numerics.measure.coefficients import attention_between_patches, estimate, read_association
+from numerics.measure.association import attention_between_patches, read_association
+from numerics.measure.coefficients import estimate
 from numerics.measure.history import evenly
 from numerics.measure.spatial import cosine_similarity, rounded
 from numerics.models.simplified import SimplifiedViT

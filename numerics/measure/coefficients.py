@@ -1,15 +1,11 @@
-"""The three coefficients, read off trained weights, and patch association.
+"""The three coefficients, read off trained weights.
 
 Theory says that v stays along w* and that A is constant on each orbital of the symmetry group.
 Here nothing of that is assumed: A and v are measured.  α = ⟨v, w*⟩, γ and ρ are means over the
 entries of an orbital, with the standard error that the scatter of those entries gives, and
 whatever leaves the symmetric form shows: the scatter, and the part of v orthogonal to w*.
 
-Of a real ViT association is read off the Gram matrix of the learned encodings, ⟨p_i, p_j⟩, as in
-Definition 2.2 of the paper, and where attention is a function of the positions alone, off the
-attention itself.
-
-In: weights (A, v), a partition, w*; or a ViT.  Out: a :class:`Reading`; or numbers in [0, 1].
+In: weights (A, v), a partition, w*.  Out: a :class:`Reading`.
 """
 
 from __future__ import annotations
@@ -22,11 +18,8 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from numerics.models.vit import encodings
-from numerics.positional import PositionalVisionTransformer
 from theory.data.partition import Partition
 from theory.inputs import integer
 from theory.model.association import association_score, margin
@@ -35,11 +28,9 @@ from theory.symmetry.orbitals import orbitals
 __all__ = [
     "Estimate",
     "Reading",
-    "attention_between_patches",
     "chance_association",
     "estimate",
     "orbital_estimates",
-    "read_association",
     "read_coefficients",
 ]
 
@@ -220,52 +211,3 @@ def read_coefficients(
         association=association_score(A, partition),
         margin=margin(A, partition),
     )
-
-
-def attention_between_patches(model: VisionTransformer) -> Tensor | None:
-    """Attention of each block, mean over heads: shape (depth, D, D).
-
-    None for a model whose attention depends on the image.
-    """
-    if not isinstance(model, PositionalVisionTransformer):
-        return None
-    with torch.no_grad():
-        return model.attention_maps().mean(dim=1).cpu()
-
-
-def read_association(model: VisionTransformer, partition: Partition) -> dict[str, float]:
-    """Association score and margin of the Gram matrix of the encodings, and score of attention.
-
-    Parameters
-    ----------
-    model : VisionTransformer
-        With learned encodings of the D patches.
-    partition : Partition
-
-    Returns
-    -------
-    dict
-        ``association``; ``margin``; and for positional attention ``attention_1``, …, the score of
-        each block's map.  Chance is about :func:`~numerics.measure.coefficients.chance_association`
-        where p_i is in its own Top_C, as it is if all encodings have one norm, and C/D where
-        nothing favours i.
-
-    Examples
-    --------
-    >>> from numerics.data.structured import StructuredData
-    >>> from numerics.models.structured_vit import build_structured_vit
-    >>> from theory.setting import Setting
-    >>> setting = Setting(L=2, C=2, q=0.5, p=3, nu=0.05, sigma_A=2.0)
-    >>> data = StructuredData(setting, Partition.contiguous(2, 2), torch.tensor([1.0, 0.0]))
-    >>> model = build_structured_vit(data, width=4, depth=1, heads=1)
-    >>> _ = model.pos_embed.data.copy_(torch.eye(4)[[0, 0, 1, 1]])
-    >>> read_association(model, data.partition)
-    {'association': 1.0, 'margin': 1.0}
-    """
-    P = encodings(model).double()
-    gram = (P @ P.T).numpy()
-    row = {"association": association_score(gram, partition), "margin": margin(gram, partition)}
-    maps = attention_between_patches(model)
-    for block, S in enumerate([] if maps is None else maps.double().numpy(), start=1):
-        row[f"attention_{block}"] = association_score(S, partition)
-    return row
