@@ -219,20 +219,30 @@ by case: (1 < C)%N; case: (1 < #|I|)%N.
 Qed.
 
 (** lem-commutant for this group: invariant means three numbers, and they are unique. *)
+Definition entry_at (K : Type) (d : K) (M : T -> T -> K) (name : bool * bool) : K :=
+  if [pick p : T * T | (p.1 == p.2, part p.1 == part p.2) == name] is Some p then M p.1 p.2 else d.
+
+Lemma invariant_levels (K : Type) (s g r : K) (M : T -> T -> K) :
+  (forall h, h \in wreath -> forall i j, M (h i) (h j) = M i j) ->
+  M =2 levels part (entry_at s M (true, true)) (entry_at g M (false, true))
+                   (entry_at r M (false, false)).
+Proof.
+move=> /(@commutant _ wreath_group) const i j.
+have at_ij d : entry_at d M (i == j, part i == part j) = M i j.
+  rewrite /entry_at; case: pickP => [[i' j'] /eqP[ed ep]|/(_ (i, j))]; last by rewrite eqxx.
+  by apply: (const (i', j') (i, j)); rewrite three_orbitals ed ep !eqxx.
+rewrite /levels; move: (at_ij s) (at_ij g) (at_ij r).
+case eij: (i == j); first by rewrite (eqP eij) eqxx.
+by case: (part i == part j).
+Qed.
+
 Theorem invariant_iff_levels (K : Type) (d : K) (M : T -> T -> K) :
-  (forall g, g \in wreath -> forall i j, M (g i) (g j) = M i j) <->
+  (forall h, h \in wreath -> forall i j, M (h i) (h j) = M i j) <->
   (exists s g r : K, M =2 levels part s g r).
 Proof.
-split=> [/(@commutant _ wreath_group) const | [s [g [r eqM]]] h hG i j]; last first.
-  by rewrite !eqM /levels (inj_eq perm_inj) (wreathP _ hG).
-pose name (p : T * T) := (p.1 == p.2, part p.1 == part p.2).
-pose at_name n := if [pick p | name p == n] is Some p then M p.1 p.2 else d.
-exists (at_name (true, true)), (at_name (false, true)), (at_name (false, false)) => i j.
-have -> : levels part (at_name (true, true)) (at_name (false, true)) (at_name (false, false)) i j
-    = at_name (name (i, j)).
-  by rewrite /levels /name /=; have [->|nij] := eqVneq i j; rewrite ?eqxx //; case: eqP.
-rewrite /at_name; case: pickP => [[i' j'] /eqP[ed ep]|/(_ (i, j))]; last by rewrite eqxx.
-by apply: (const (i, j) (i', j')); rewrite three_orbitals ed ep !eqxx.
+split=> [/(invariant_levels d d d) eqM | [s [g [r eqM]]] h hG i j].
+  by do 3 eexists; apply: eqM.
+by rewrite !eqM /levels (inj_eq perm_inj) (wreathP _ hG).
 Qed.
 
 Theorem levels_unique (K : Type) (s g r s' g' r' : K) : (0 < #|T|)%N ->
