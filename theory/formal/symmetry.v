@@ -138,72 +138,59 @@ End Gradient.
 
 (** Descent from any start; the diagonal is fixed. *)
 Section Descent.
-Variables (T : finType) (K V Memory : Type) (deriv : (K -> K) -> K -> K).
-Hypothesis eq_deriv : forall f f', f =1 f' -> deriv f =1 deriv f'.
-Variable l : V -> (T -> T -> K) -> K.
-Hypothesis eq_l : forall v A B, A =2 B -> l v A = l v B.
+Variables (T : finType) (K V Memory : Type) (grad : V -> (T -> T -> K) -> T -> T -> K).
+Hypothesis eq_grad : forall v A B, A =2 B -> grad v A =2 grad v B.
 Variable opt : nat -> K -> Memory -> K -> K * Memory. (* time, gradient, memory, entry *)
 Variable next : nat -> (T -> T -> K) -> V -> V.
 
 Record state := State { logits : T -> T -> K; memory : T -> T -> Memory; others : V }.
 
 Definition step t s :=
-  let move i j := opt t (gradient deriv (l (others s)) (logits s) i j) (memory s i j) (logits s i j)
-  in State (fun i j => if i == j then logits s i j else (move i j).1)
-           (fun i j => if i == j then memory s i j else (move i j).2)
-           (next t (logits s) (others s)).
+  let move i j := opt t (grad (others s) (logits s) i j) (memory s i j) (logits s i j) in
+  State (fun i j => if i == j then logits s i j else (move i j).1)
+        (fun i j => if i == j then memory s i j else (move i j).2)
+        (next t (logits s) (others s)).
 
 Fixpoint path s0 t := if t is t'.+1 then step t' (path s0 t') else s0.
 
-Theorem descent_keeps_symmetry (g : {perm T}) s0 :
-  (forall v A, l v (moved g A) = l v A) ->
+Definition equivariant (g : {perm T}) :=
+  forall v A i j, grad v (moved g A) (g i) (g j) = grad v A i j.
+
+Theorem descent_keeps_symmetry g s0 : equivariant g ->
   (forall i j, logits s0 (g i) (g j) = logits s0 i j) ->
   (forall i j, memory s0 (g i) (g j) = memory s0 i j) ->
   forall t i j, logits (path s0 t) (g i) (g j) = logits (path s0 t) i j /\
                 memory (path s0 t) (g i) (g j) = memory (path s0 t) i j.
 Proof.
-move=> inv A0 M0; elim=> [|t IH] i j //=; rewrite (inj_eq perm_inj).
+move=> equi A0 M0; elim=> [|t IH] i j //=; rewrite (inj_eq perm_inj).
 have [eA eM] := IH i j; case: eqP => // _; rewrite eA eM.
-set G := gradient deriv (l (others (path s0 t))) (logits (path s0 t)).
-suff -> : G (g i) (g j) = G i j by [].
-rewrite -[RHS](gradient_equivariant eq_deriv (eq_l _) _ (inv _)).
-apply: (eq_gradient eq_deriv (eq_l _)) => a b.
+suff -> : grad (others (path s0 t)) (logits (path s0 t)) (g i) (g j) =
+          grad (others (path s0 t)) (logits (path s0 t)) i j by [].
+rewrite -[RHS]equi; apply: eq_grad => a b.
 by rewrite /moved -(IH (g^-1%g a) (g^-1%g b)).1 !permKV.
 Qed.
-End Descent.
 
-(** thm-three-coefficients: the network of the book, its law, and sets of C patches each. *)
-Section ThreeCoefficients.
-Variables (R : fieldType) (T I N P : finType) (part : T -> I) (C : nat).
-Hypotheses (eqC : equal part C) (C_gt0 : (0 < C)%N).
-Variables (q : R) (mu : N -> R) (w : P -> R) (xi : N -> P -> R).
-Variables (score act : R -> R) (phi : bool -> R -> R).
-Variable deriv : (R -> R) -> R -> R.
-Hypothesis eq_deriv : forall f f', f =1 f' -> deriv f =1 deriv f'.
-Variables (Memory : Type) (opt : nat -> R -> Memory -> R -> R * Memory).
-Variable next : nat -> (T -> T -> R) -> (P -> R) -> P -> R.
-Variables (sigma_A gamma0 rho0 : R) (m0 : Memory) (v0 : P -> R).
+(** Sets of C patches each: three coefficients. *)
+Variables (I : finType) (part : T -> I) (C : nat).
+Hypotheses (eqC : equal part C) (equi : forall g, g \in wreath part -> equivariant g).
+Variables (sigma_A gamma0 rho0 : K) (m0 : Memory) (v0 : V).
 
-Let l := population_loss part q mu w xi score act phi.
 Let start := State (levels part sigma_A gamma0 rho0) (fun _ _ => m0) v0.
-Let at_time t := path deriv l opt next start t.
-Let A t := logits (at_time t).
-Let slope t i j := gradient deriv (l (others (at_time t))) (A t) i j.
-Let move t i j := opt t (slope t i j) (memory (at_time t) i j).
+Let A t := logits (path start t).
+Let move t i j := opt t (grad (others (path start t)) (A t) i j) (memory (path start t) i j).
 
-Theorem three_coefficients : exists gamma rho : nat -> R,
+Definition stays_in_three_coefficients (gamma rho : nat -> K) :=
   [/\ gamma 0%N = gamma0 /\ rho 0%N = rho0,
       forall t, A t =2 levels part sigma_A (gamma t) (rho t),
       forall t i j, i != j -> part i = part j -> gamma t.+1 = (move t i j (gamma t)).1 &
       forall t i j, part i != part j -> rho t.+1 = (move t i j (rho t)).1].
+
+Lemma three_coefficients_of_equivariance : exists gamma rho, stays_in_three_coefficients gamma rho.
 Proof.
-have every_set k : exists i, part i = k by apply: block_has eqC C_gt0.
-have eq_l v B B' : B =2 B' -> l v B = l v B' by apply: eq_loss.
 have keeps t g : g \in wreath part -> forall i j, A t (g i) (g j) = A t i j.
   move=> gG i j; have A0 a b : logits start (g a) (g b) = logits start a b.
     by rewrite /= /levels (inj_eq perm_inj) (wreathP _ _ gG).
-  have inv v B : l v (moved g B) = l v B by apply: population_loss_invariant.
-  by have [] := descent_keeps_symmetry eq_deriv eq_l opt next inv A0 (fun _ _ => erefl) t i j.
+  by have [] := descent_keeps_symmetry (equi gG) A0 (fun _ _ => erefl) t i j.
 have diagonal t i : A t i i = sigma_A.
   by rewrite /A; elim: t => [|t IH] /=; rewrite ?eqxx // /levels eqxx.
 pose gamma t := entry_at part gamma0 (A t) (false, true).
@@ -220,5 +207,29 @@ exists gamma, rho; split=> // [|t i j nij eqp|t i j np].
 - have nij : i != j by apply: contraNneq np => ->.
   have := form t.+1 i j; have := form t i j.
   by rewrite /levels /A /= (negbTE nij) (negbTE np) => <- <-.
+Qed.
+End Descent.
+
+(** thm-three-coefficients for the network of the book and its law, with any functional in the
+    place of the derivative; gradient.v has the genuine one. *)
+Section ThreeCoefficients.
+Variables (R : fieldType) (T I N P : finType) (part : T -> I) (C : nat).
+Hypotheses (eqC : equal part C) (C_gt0 : (0 < C)%N).
+Variables (q : R) (mu : N -> R) (w : P -> R) (xi : N -> P -> R).
+Variables (score act : R -> R) (phi : bool -> R -> R).
+Variable deriv : (R -> R) -> R -> R.
+Hypothesis eq_deriv : forall f f', f =1 f' -> deriv f =1 deriv f'.
+Variables (Memory : Type) (opt : nat -> R -> Memory -> R -> R * Memory).
+Variable next : nat -> (T -> T -> R) -> (P -> R) -> P -> R.
+Variables (sigma_A gamma0 rho0 : R) (m0 : Memory) (v0 : P -> R).
+
+Theorem three_coefficients : exists gamma rho, stays_in_three_coefficients
+  (fun v => gradient deriv (population_loss part q mu w xi score act phi v))
+  opt next part sigma_A gamma0 rho0 m0 v0 gamma rho.
+Proof.
+have every_set k : exists i, part i = k by apply: block_has eqC C_gt0.
+apply: three_coefficients_of_equivariance eqC _ _ _ _ _ _ => [v A B|g gG v A i j].
+  by apply: eq_gradient => // A' B'; apply: eq_loss.
+by apply: gradient_equivariant => // [A' B'|B]; [apply: eq_loss | apply: population_loss_invariant].
 Qed.
 End ThreeCoefficients.
