@@ -11,7 +11,7 @@
 
 From mathcomp Require Import all_ssreflect all_fingroup all_algebra.
 From mathcomp Require Import ring.
-From Formal Require Import model symmetry.
+From Formal Require Import order model symmetry.
 
 Set Implicit Arguments.
 Unset Strict Implicit.
@@ -75,7 +75,7 @@ move=> [least _] small lt_m; apply/associated_iff_margin => i j k /least m_le.
 have [_ up] := andP (etrans (esym (ler_norml _ _)) (small i k)).
 have [low _] := andP (etrans (esym (ler_norml _ _)) (small i j)).
 rewrite -subr_gt0 (_ : _ - _ = ((A i j - A i k - m) + (E i j + eps) + (eps - E i k)) + (m - (eps + eps))).
-  apply: addr_ge0_gt0; last by rewrite subr_gt0.
+  apply: add_ge0_gt0; last by rewrite subr_gt0.
   apply: addr_ge0; last by rewrite subr_ge0.
   by apply: addr_ge0; [rewrite subr_ge0 | rewrite -[X in _ + X]opprK subr_ge0].
 by ring.

@@ -105,5 +105,3 @@ Definition dot (R : fieldType) (P : finType) (v x : P -> R) := \sum_k v k * x k.
 
 Definition population (R : fieldType) (W : finType) (prob f : W -> R) := \sum_o prob o * f o.
 
-Lemma addr_ge0_gt0 (R : numDomainType) (a b : R) : 0 <= a -> 0 < b -> 0 < a + b.
-Proof. by rewrite Order.POrderTheory.le_eqVlt => /predU1P[<-|/Num.Theory.addr_gt0]; rewrite ?add0r //; apply. Qed.
