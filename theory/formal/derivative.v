@@ -68,6 +68,12 @@ apply: norm_add; first by apply: norm_add; apply: norm_mul.
 by apply: norm_mul => //; apply: le_trans dg d1.
 Qed.
 
+Lemma continuous_affine a f : continuous f -> continuous (fun h => a + f h * h).
+Proof.
+move=> cf; apply: continuous_add; first exact: continuous_const.
+by apply: continuous_mul => //; apply: continuous_id.
+Qed.
+
 Lemma continuous_inv f : f 0 != 0 -> continuous f -> continuous (fun h => (f h)^-1).
 Proof.
 move=> f0 cf e e0; have n0 : 0 < `|f 0| by rewrite normr_gt0.
@@ -136,8 +142,8 @@ move/small; rewrite zero ?gt_eqF ?half_gt0 // sub0r normrN.
 by rewrite leNgt half_lt.
 Qed.
 
-Lemma eq_is_deriv f g x l : f =1 g -> is_deriv f x l -> is_deriv g x l.
-Proof. by move=> e [s [eqs s0] cs]; exists s => //; split=> // h; rewrite -!e. Qed.
+Lemma eq_is_deriv f g x l m : f =1 g -> l = m -> is_deriv f x l -> is_deriv g x m.
+Proof. by move=> e <- [s [eqs s0] cs]; exists s => //; split=> // h; rewrite -!e. Qed.
 
 Lemma is_deriv_const a x : is_deriv (fun=> a) x 0.
 Proof.
@@ -164,23 +170,24 @@ Proof.
 move=> [s [eqs <-] cs] [t [eqt <-] ct].
 exists (fun h => s h * g x + (f x + s h * h) * t h).
   by split=> [h|]; rewrite ?eqs ?eqt ?mulr0 ?addr0 //; ring.
-by do !(apply: continuous_add || apply: continuous_mul || apply: continuous_const) => //;
-  apply: continuous_id.
+apply: continuous_add; first by apply: continuous_mul => //; apply: continuous_const.
+by apply: continuous_mul => //; apply: continuous_affine.
 Qed.
 
 Lemma is_deriv_sum (J : finType) (f : J -> R -> R) x (l : J -> R) :
   (forall j, is_deriv (f j) x (l j)) -> is_deriv (fun t => \sum_j f j t) x (\sum_j l j).
 Proof.
 move=> df; elim: (index_enum J) => [|j s IH].
-  by rewrite big_nil; apply: eq_is_deriv (is_deriv_const 0 x) => t; rewrite big_nil.
-by rewrite big_cons; apply: eq_is_deriv (is_deriv_add (df j) IH) => t; rewrite big_cons.
+  by apply: eq_is_deriv (is_deriv_const 0 x) => [t|]; rewrite big_nil.
+by apply: eq_is_deriv (is_deriv_add (df j) IH) => [t|]; rewrite big_cons.
 Qed.
 
 Lemma is_deriv_comp f g x l m : is_deriv f x l -> is_deriv g (f x) m ->
   is_deriv (g \o f) x (m * l).
 Proof.
 move=> [s [eqs <-] cs] [t [eqt <-] ct].
-have cu : continuous (fun h => s h * h) by apply: continuous_mul => //; apply: continuous_id.
+have cu : continuous (fun h => s h * h).
+  by apply: eq_continuous (continuous_affine 0 cs) => h; rewrite add0r.
 exists (fun h => t (s h * h) * s h); last first.
   by apply: continuous_mul => //; apply: (@continuous_comp _ t) => //; rewrite mulr0.
 by split=> [h|]; rewrite ?mulr0 //= eqs eqt mulrA.
@@ -194,7 +201,6 @@ exists (fun h => - s h * (f x * (f x + s h * h))^-1).
   by split=> [h|]; rewrite ?mulr0 ?addr0 -?eqs ?expr2 //; field: (eqs h); rewrite !f0.
 apply: continuous_mul; first by move=> e /cs; apply: near_le => h; rewrite -opprD normrN.
 apply: continuous_inv; first by rewrite mulr0 addr0 mulf_neq0.
-by do !(apply: continuous_add || apply: continuous_mul || apply: continuous_const) => //;
-  apply: continuous_id.
+apply: continuous_mul; [exact: continuous_const | exact: continuous_affine].
 Qed.
 End Derivative.
