@@ -76,6 +76,10 @@ End Network.
 Definition feature := option bool.
 Definition value (f : feature) : int := if f is Some y then (if y then 1 else -1) else 0.
 
+Lemma valueE (R : ringType) f :
+  (value f)%:~R = (if f is Some y then (if y then 1 else -1) else 0) :> R.
+Proof. by case: f => [[]|]; rewrite //= mulrN1z. Qed.
+
 Section Law.
 Variables (R : fieldType) (T I : finType) (part : T -> I) (q : R).
 
