@@ -2,16 +2,15 @@
 
     Label of the book        theorem here
     def-top-c, def-association   top, associated (the definitions)
-    prop-margin, 1           associated_iff_margin
+    prop-margin, 1           margin_positive (and associated_iff_margin)
     prop-margin, 2           associated_stable, stability_is_sharp
-    prop-margin, 3           associated_levels, margin_levels, margin_levels_single
-    thm-3-2-derangement      same_function, same_function_with_diagonal, deranged_top
+    prop-margin, 3           margin_levels, margin_levels_single, associated_levels
 
     is_margin A m says that m is the least of A_ij - A_ik over i, j in S(i), k not in S(i). *)
 
 From mathcomp Require Import all_ssreflect all_fingroup all_algebra.
 From mathcomp Require Import ring.
-From Formal Require Import order model symmetry.
+From Formal Require Import order model.
 
 Set Implicit Arguments.
 Unset Strict Implicit.
@@ -155,35 +154,4 @@ by move=> T_gt0 C_gt1; rewrite (margin_positive (margin_levels T_gt0 C_gt1)) sub
 Qed.
 End Levels.
 
-(** Theorem 3.2: the rows may be permuted, and nothing that is computed changes. *)
-Section Derangement.
-Variables (score act : R -> R) (A : T -> T -> R) (g : {perm T}).
-
-Theorem same_function x :
-  network score act (fun i j => A (g i) j) x = network score act A x.
-Proof. by rewrite [RHS](reindex_perm g). Qed.
-
-(** A row shift does not change attention; exp is such a score. *)
-Lemma shift_attention (c : T -> R) (k : R -> R) :
-  (forall a b, score (a + b) = score a * k b) -> (forall a, k a != 0) ->
-  attention score (fun i j => A i j + c i) =2 attention score A.
-Proof.
-move=> mul k0 i j; rewrite /attention mul; under eq_bigr do rewrite mul.
-by rewrite -mulr_suml -mulf_div divff // mulr1.
-Qed.
-
-Hypothesis assoc : associated A.
-Hypothesis to_another_set : forall i, part (g i) != part i.
-
-Theorem deranged_top (c : T -> R) i :
-  only_top (fun j => A (g i) j + c i) (block part (part (g i))) /\
-  [disjoint block part (part (g i)) & block part (part i)].
-Proof.
-split; last first.
-  apply/pred0P=> j /=; rewrite !in_block; apply/negP=> /andP[/eqP-> /eqP e].
-  by have := to_another_set i; rewrite e eqxx.
-have /(only_topP _ (eqC _)) lt := assoc (g i); apply/(only_topP _ (eqC _)) => j k jK kK.
-by rewrite -subr_gt0 opprD addrACA subrr addr0 subr_gt0; apply: lt.
-Qed.
-End Derangement.
 End Association.
