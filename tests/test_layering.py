@@ -32,6 +32,7 @@ ROOMS = {
         ["dynamics", "certified_descent", "slow_attention"],
         ["image_law", "concentration", "perturbation"],
         ["certificates"],
+        ["formal"],
         ["statements"],
         ["ledger"],
     ],
