@@ -111,7 +111,10 @@ MUTANTS = {
     "orbitals.number_of_orbitals": ("(1 < C)", "(0 < C)"),
     "orbitals.invariant_iff_levels": ("levels part s g r)", "levels part s g g)"),
     "orbitals.levels_unique": ("(1 < C)%N -> g = g'", "g = g'"),
-    "orbitals.wreath_is_blockwise": ("blockwise sf |", "blockwise (sf.1, [ffun=> 1]) |"),
+    "orbitals.wreath_is_blockwise": (
+        "blockwise sf | sf : _]",
+        "blockwise (sf.1, [ffun=> 1%g]) | sf : {perm 'I_L} * {ffun 'I_L -> {perm 'I_C}}]",
+    ),
     "orbitals.wreath_product_order": ("C`! ^ L", "C`! ^ C"),
     "orbitals.product_orbitals": (" /\\ (i.2 == j.2) = (i'.2 == j'.2)", ""),
     "orbitals.shift_orbitals": ("j' - i')%R", "i' - j')%R"),
@@ -124,7 +127,7 @@ MUTANTS = {
         "(forall i j, memory s0 (g i) (g j) = memory s0 i j) ->\n",
         "(forall i j, memory s0 i j = memory s0 i j) ->\n",
     ),
-    "symmetry.three_coefficients": ("v0 gamma rho", "v0 gamma gamma"),
+    "symmetry.three_coefficients": ("v0 gamma rho", "v0 gamma (fun=> rho 0%N)"),
     "derivative.is_derivP": ("e * `|h|", "e * `|h| * `|h|"),
     "derivative.is_deriv_unique": ("is_deriv f x m", "is_deriv f l m"),
     "gradient.network_derivative": ("+ \\sum_j slope_x", "- \\sum_j slope_x"),
@@ -133,6 +136,8 @@ MUTANTS = {
     "gradient.noise_is_not_seen": ("= a * dot w w", "= dot w w"),
     "gradient.feature_line": ("slope_alpha a A * w k", "slope_alpha a A"),
     "gradient.gradient_descent_in_three_numbers": ("gamma t - eta_A", "gamma t + eta_A"),
+    "sample.reflected_slope": ("* w k.", "* w k + w k."),
+    "sample.closed_sample_in_three_numbers": ("(gamma t) (rho t)", "(gamma t) (gamma t)"),
     "frozen.power_odd": ("= - power x", "= power x"),
     "frozen.power_increasing": ("x < y ->", "x <= y ->"),
     "frozen.sign_of_the_sum": ("= (0 < total_of x)", "= (0 <= total_of x)"),
@@ -158,6 +163,9 @@ MUTANTS = {
     "reduction.rho_derivative": ("part i != part j", "i != j"),
     "reduction.alpha_derivative": ("(\\sum_j slope_x", "(- \\sum_j slope_x"),
     "reduction.pairs_of_a_coefficient": ("D * ((C%:R - 1) * b)", "D * (C%:R * b)"),
+    "drive.pair_counts": ("(n - c) * fxx", "n * fxx"),
+    "drive.drive_of_pairs": ("+ phi x (x i) (x j)", "- phi x (x i) (x j)"),
+    "drive.drive": ("(1 - (value", "(1 + (value"),
     "association.associated_iff_margin": ("A i k < A i j", "A i k <= A i j"),
     "association.margin_positive": ("0 < m", "0 <= m"),
     "association.associated_stable": ("eps + eps < m", "eps < m"),
@@ -165,6 +173,9 @@ MUTANTS = {
     "association.margin_levels": ("(1 < C)%N", "(0 < C)%N"),
     "association.margin_levels_single": ("(s - r)", "(Num.min s g - r)"),
     "association.associated_levels": ("(1 < C)%N", "(0 < C)%N"),
+    "gram.eigen_in_set": ("(s - g) *", "(s + g) *"),
+    "gram.eigen_blocks": ("(C%:R - 1) * g", "C%:R * g"),
+    "gram.gram_iff": ("g <= s", "g < s"),
     "derangement.same_function": ("A (g i) j", "A i (g j)"),
     "derangement.same_function_same_diagonal": ("A (g i) j + c i", "A (g i) j + c j"),
     "derangement.deranged_top": ("part (g i) != part i", "g i != i"),
@@ -186,7 +197,7 @@ def test_every_theorem_has_a_mutant() -> None:
 
 
 def _mutant(name: str) -> tuple[str, int, int]:
-    """The file with the statement changed, and the lines of the theorem."""
+    """The file with the statement changed, and the lines on which its proof begins and ends."""
     file, theorem = name.split(".")
     text = (SOURCES / f"{file}.v").read_text()
     start = re.search(rf"^Theorem {theorem}\b", text, re.MULTILINE)
@@ -195,9 +206,10 @@ def _mutant(name: str) -> tuple[str, int, int]:
     old, new = MUTANTS[name]
     statement = text[start.start() : proof]
     assert old in statement, (name, statement)
-    changed = text[: start.start()] + statement.replace(old, new) + text[proof:]
-    end = changed.index("Qed.", start.start())
-    return changed, changed.count("\n", 0, start.start()) + 1, changed.count("\n", 0, end) + 1
+    before = text[: start.start()] + statement.replace(old, new)
+    changed = before + text[proof:]
+    end = changed.index("Qed.", len(before))
+    return changed, before.count("\n") + 1, changed.count("\n", 0, end) + 1
 
 
 @pytest.mark.formal
@@ -212,10 +224,8 @@ def test_a_changed_statement_is_refused(name: str, build: Path, tmp_path: Path) 
     message = str(refused.value)
     line = re.search(r"line (\d+)", message)
     assert line is not None
-    assert first <= int(line[1]) <= last, message
     # Refused by its proof, not because the variant says nothing.
-    assert int(line[1]) > first + MUTANTS[name][1].count("\n"), message
-    assert "yntax error" not in message and "not found in the current env" not in message, message
+    assert first <= int(line[1]) <= last, message
 
 
 # ---------------------------------------------------------------- the bridge
@@ -267,12 +277,13 @@ def _image(partition: Partition, seed: int) -> tuple[int, ...]:
 @pytest.mark.formal
 @pytest.mark.parametrize(("L", "C"), SIZES)
 def test_the_network_in_coq_is_the_one_in_python(L: int, C: int, build: Path) -> None:
-    D, rng, partition = L * C, np.random.default_rng([L, C]), Partition.contiguous(L, C)
+    D, rng = L * C, np.random.default_rng([L, C])
     weights = [[Fraction(int(w), 6) for w in row] for row in rng.integers(1, 20, (D, D))]
-    alpha, delta = Fraction(-2, 7), _image(partition, 10 * L + C)
+    alpha, delta = Fraction(-2, 7), (1, -1, 0, 1, 1, -1)[:D]
     full = network(weights, [alpha], [[Fraction(x)] for x in delta], P, NU)
+    rows = _list([_list(list(map(_q, row))) for row in weights])
     definitions = [
-        f"Definition A i := at_ (Qmake 0 1) (at_ [] {_list([_list(list(map(_q, r))) for r in weights])} i).",
+        f"Definition A i := at_ (Qmake 0 1) (at_ [] {rows} i).",
         f"Definition x := at_ (Qmake 0 1) {_list([_q(alpha * d) for d in delta])}.",
     ]
     programs = [f"network_code Q_ops {D} id_ act A x"]
@@ -301,21 +312,22 @@ def test_the_law_in_coq_is_the_one_in_python(L: int, C: int, build: Path) -> Non
     for s in samples:
         delta = f"(at_ None {_list([_feature(x) for x in s.delta])})"
         label = str(s.y == 1).lower()
-        programs.append(
-            f"mass_code Q_ops {D} {L} part {_q(q)} {label} {s.signal} {delta}"
-        )
+        programs.append(f"mass_code Q_ops {D} {L} part {_q(q)} {label} {s.signal} {delta}")
     values = _values(build, definitions, programs)
     assert values == [s.probability for s in samples]
     assert sum(values) == 1  # so every other outcome has mass 0
 
 
 def _reduced(
-    setting: Setting, weights: tuple[Fraction, ...], alpha: Fraction, partition: Partition,
+    setting: Setting,
+    weights: tuple[Fraction, ...],
+    alpha: Fraction,
+    partition: Partition,
     delta: tuple[int, ...],
 ) -> list[Fraction]:
     """F and its derivatives by the Python code, summed over sets and over pairs."""
     own, inside, across = weights
-    L, C, D = setting.L, setting.C, setting.D
+    C, D = setting.C, setting.D
     Z = own + (C - 1) * inside + (D - C) * across
     levels = AttentionLevels(own / Z, inside / Z, across / Z)
     features = [[delta[j] for j in members] for members in partition.sets]

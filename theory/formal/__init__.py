@@ -165,7 +165,7 @@ def parse_assumptions(output: str) -> dict[str, tuple[str, ...]]:
 
     Examples
     --------
-    >>> parse_assumptions("== a\\nClosed under the global context\\n== b\\nAxioms:\\nx : nat = nat\\n")
+    >>> parse_assumptions("== a\\nClosed under the global context\\n== b\\nAxioms:\\nx : nat\\n")
     {'a': (), 'b': ('x',)}
     """
     found = {}

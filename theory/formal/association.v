@@ -57,7 +57,8 @@ Theorem associated_iff_margin A :
 Proof.
 split=> [assoc i j k /andP[ji ki] | lt_top i].
   by move/(only_topP _ (eqC _)): (assoc i); apply; rewrite in_block.
-by apply/(only_topP _ (eqC _)) => j k; rewrite !in_block => ji ki; apply: lt_top; rewrite /inside ji.
+by apply/(only_topP _ (eqC _)) => j k; rewrite !in_block => ji ki; apply: lt_top;
+  rewrite /inside ji.
 Qed.
 
 Theorem margin_positive A m : is_margin A m -> associated A <-> 0 < m.
@@ -73,7 +74,8 @@ Proof.
 move=> [least _] small lt_m; apply/associated_iff_margin => i j k /least m_le.
 have [_ up] := andP (etrans (esym (ler_norml _ _)) (small i k)).
 have [low _] := andP (etrans (esym (ler_norml _ _)) (small i j)).
-rewrite -subr_gt0 (_ : _ - _ = ((A i j - A i k - m) + (E i j + eps) + (eps - E i k)) + (m - (eps + eps))).
+rewrite -subr_gt0 (_ : _ - _ = ((A i j - A i k - m) + (E i j + eps) + (eps - E i k)) + (m - (eps +
+  eps))).
   apply: add_ge0_gt0; last by rewrite subr_gt0.
   apply: addr_ge0; last by rewrite subr_ge0.
   by apply: addr_ge0; [rewrite subr_ge0 | rewrite -[X in _ + X]opprK subr_ge0].
@@ -85,7 +87,8 @@ Theorem stability_is_sharp A m : is_margin A m -> 0 < m ->
   exists E, (forall i j, `|E i j| <= m / 2%:R) /\ ~ associated (fun i j => A i j + E i j).
 Proof.
 case=> _ [i [j [k [ijk em]]]] m_gt0.
-pose E a b := if a == i then (if b == j then - (m / 2%:R) else if b == k then m / 2%:R else 0) else 0.
+pose E a b := if a == i then (if b == j then - (m / 2%:R) else if b == k then m / 2%:R else 0) else
+  0.
 have half_ge0 : 0 <= m / 2%:R by rewrite divr_ge0 ?ler0n // ltW.
 exists E; split=> [a b|/associated_iff_margin/(_ i j k ijk)].
   by rewrite /E; do ![case: ifP => _]; rewrite ?normrN ?normr0 ?ger0_norm.

@@ -110,7 +110,8 @@ Lemma on_div a b : phi (div o a b) = phi a / phi b.
 Proof. by rewrite /div (on_mul m) (on_inv m). Qed.
 Lemma on_natural n : phi (natural o n) = n%:R.
 Proof.
-by elim: n => [|n IH]; rewrite /natural /= ?(on_zero m) // (on_add m) (on_one m) -/(natural o n) IH mulrS.
+by elim: n => [|n IH]; rewrite /natural /= ?(on_zero m) // (on_add m) (on_one m) -/(natural o n) IH
+  mulrS.
 Qed.
 Lemma on_sum D f : phi (sum o D f) = \sum_(i < D) phi (f i).
 Proof.
@@ -128,13 +129,15 @@ Lemma on_code f : phi (code_of o f) = (value f)%:~R.
 Proof. by rewrite valueE; case: f => [[]|] /=; rewrite ?(on_opp m) ?(on_one m) ?(on_zero m). Qed.
 
 Section Network.
-Variables (D : nat) (score act : K -> K) (score' act' : R -> R) (A : nat -> nat -> K) (x : nat -> K).
+Variables (D : nat) (score act : K -> K) (score' act' : R -> R) (A : nat -> nat -> K) (x : nat ->
+  K).
 Hypotheses (on_score : forall a, phi (score a) = score' (phi a)).
 Hypotheses (on_act : forall a, phi (act a) = act' (phi a)).
 Let A' (i j : 'I_D) := phi (A i j).
 Let x' (j : 'I_D) := phi (x j).
 
-Lemma attention_agrees (i j : 'I_D) : phi (attention_code o D score A i j) = attention score' A' i j.
+Lemma attention_agrees (i j : 'I_D) : phi (attention_code o D score A i j) = attention score' A' i
+  j.
 Proof.
 by rewrite on_div on_score on_sum; congr (_ / _); apply: eq_bigr => k _; rewrite on_score.
 Qed.
@@ -179,7 +182,8 @@ Let x' (j : 'I_D) := phi (x j).
 Theorem slope_A_agrees (i j : 'I_D) :
   phi (slope_A_code o D score dscore dact A x i j) = slope_A score' dscore' dact' A' x' i j.
 Proof.
-rewrite (on_mul m) (on_mul m) (on_mul m) on_dact (seen_agrees m A x on_score) (on_div m) (on_sub m) (on_natural m).
+rewrite (on_mul m) (on_mul m) (on_mul m) on_dact (seen_agrees m A x on_score) (on_div m) (on_sub m)
+  (on_natural m).
 rewrite on_dscore (on_sum m) (mean_agrees m A x on_score) /slope_A card_ord.
 by congr (_ * (_ * (_ / _ * _))); apply: eq_bigr => k _; rewrite on_score.
 Qed.

@@ -42,7 +42,8 @@ Theorem row_sums v A i : \sum_j grad v A i j = 0.
 Proof.
 pose B (a b : T) : R := (a == i)%:R.
 have d1 := loss_derivative_A score_gt0 score_d act_d phi_d prob label X A B v.
-have d2 : is_deriv (fun t => population_of score act phi prob label X v (fun i j => A i j + t * B i j)) 0 0.
+have d2 : is_deriv (fun t => population_of score act phi prob label X v (fun i j => A i j + t * B i
+  j)) 0 0.
   apply: eq_is_deriv (is_deriv_const (population_of score act phi prob label X v A) 0) => // t.
   apply: eq_bigr => o _; congr (_ * phi _ _); apply: eq_bigr => a _; congr (act (_ * _)).
   by apply: eq_bigr => b _; rewrite (shift_attention A (fun a => t * (a == i)%:R) mul k_neq0).

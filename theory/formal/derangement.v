@@ -24,7 +24,8 @@ Variables (score act : R -> R) (A : T -> T -> R) (g : {perm T}).
 Theorem same_function x : network score act (fun i j => A (g i) j) x = network score act A x.
 Proof. by rewrite [RHS](reindex_perm g). Qed.
 
-Theorem same_function_same_diagonal (k : R -> R) (sigma_A : R) (c := fun i => sigma_A - A (g i) i) x :
+Theorem same_function_same_diagonal (k : R -> R) (sigma_A : R) (c := fun i => sigma_A - A (g i) i)
+  x :
   (forall a b, score (a + b) = score a * k b) -> (forall a, k a != 0) ->
   network score act (fun i j => A (g i) j + c i) x = network score act A x /\
   forall i, A (g i) i + c i = sigma_A.
@@ -60,7 +61,8 @@ have next_inj : injective next.
   by move=> k l /(congr1 rank); rewrite !rank_next => /addIr/rank_inj.
 pose f i := carry part (part i) (next (part i)) i.
 have same k l : #|block part k| = #|block part l| by rewrite !eqC.
-have f_part i : part (f i) = next (part i) by case: (carry_part (same _ (next (part i))) (erefl (part i))).
+have f_part i : part (f i) = next (part i) by case: (carry_part (same _ (next (part i))) (erefl
+  (part i))).
 have f_inj : injective f.
   move=> i j eqf; have ep : part i = part j by apply: next_inj; rewrite -!f_part eqf.
   have [_ <-] := carry_part (same _ (next (part i))) (erefl (part i)).

@@ -1,10 +1,10 @@
 (** Derivatives over any ordered field, without axioms.
 
-    is_deriv f x l says that f has the derivative l at x.  The form is Caratheodory's: the difference
-    quotient extends to a function that is continuous at 0; is_derivP is the usual epsilon and delta.
-    The rules are those of a first course, and know nothing of the network.  Over the real numbers
-    these are the real derivatives: what is proved for every ordered field and every score with a
-    derivative holds for the reals and exp. *)
+    is_deriv f x l says that f has the derivative l at x.  The form is Caratheodory's, that the
+    difference quotient extends to a function continuous at 0; is_derivP is the usual epsilon and
+    delta; is_deriv_unique: there is one derivative.  The rules are those of a first course.
+    Over the real numbers these are the real derivatives: what is proved for every ordered field and
+    every score with a derivative holds for the reals and exp. *)
 
 From mathcomp Require Import all_ssreflect all_fingroup all_algebra.
 From mathcomp Require Import ring.
@@ -58,7 +58,8 @@ move=> cf cg e e0; pose b := `|f 0| + `|g 0| + 1.
 have b0 : 0 < b by rewrite add_ge0_gt0 ?ltr01 // addr_ge0 ?normr_ge0.
 pose d := Num.min 1 (e / b); have d0 : 0 < d by rewrite min_gt0 ?ltr01 ?divr_gt0.
 apply: near_le (nearI (cf _ d0) (cg _ d0)) => h [df dg].
-rewrite (_ : _ - _ = f 0 * (g h - g 0) + (f h - f 0) * g 0 + (f h - f 0) * (g h - g 0)); last by ring.
+rewrite (_ : _ - _ = f 0 * (g h - g 0) + (f h - f 0) * g 0 + (f h - f 0) * (g h - g 0));
+  last by ring.
 have [d1 d2] : d <= 1 /\ d <= e / b := min_le _ _.
 have db : d * b <= e.
   have -> : e = e / b * b by rewrite divfK ?gt_eqF.

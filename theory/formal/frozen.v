@@ -1,7 +1,7 @@
 (** Attention that does not tell the sets apart: the network reads the total.
 
     Label of the book        theorem here
-    lem-sign, prop-total     sign_of_the_output (positive score, odd increasing activation, alpha > 0)
+    lem-sign, prop-total     sign_of_the_output (any positive score, odd increasing activation)
     (sigma of def-vit)       power_odd, power_increasing: x^p + nu x for odd p and nu >= 0
     cor-frozen, prop-total   frozen_error, frozen_error_of_the_network: Pr(yF <= 0) = Pr(R <= -C),
                              the same for every set l
@@ -164,8 +164,10 @@ Implicit Types x : T -> feature.
 Definition equal_logits (i j : T) := if i == j then s else g.
 Definition frozen_output x := network score act equal_logits (fun j => alpha * (value (x j))%:~R).
 
-Let b := score s - score g.
-Let Z := #|T|%:R * score g + b.
+Definition excess := score s - score g.
+Definition total_score := #|T|%:R * score g + excess.
+Let b := excess.
+Let Z := total_score.
 
 Lemma score_equal i j : score (equal_logits i j) = score g + (i == j)%:R * b.
 Proof. by rewrite /equal_logits /b; case: eqP => _; rewrite ?mul0r ?addr0 // mul1r addrC subrK. Qed.
@@ -188,10 +190,10 @@ have [i _] := card_gt0P T_gt0; rewrite -(ZE i) (bigD1 i) //= addrC add_ge0_gt0 /
 by rewrite sumr_ge0 // => j _; rewrite ltW.
 Qed.
 
-Lemma frozen_outputE x : frozen_output x =
-  output (fun u => act (#|T|%:R * alpha * u)) (score g / Z) (b / Z) x.
+Lemma seen_equal x i : seen score equal_logits (fun j => alpha * (value (x j))%:~R) i =
+  #|T|%:R * alpha * (score g / Z * (total_of x)%:~R + b / Z * (value (x i))%:~R).
 Proof.
-apply: eq_bigr => i _; congr act; rewrite /seen -mulrA; congr (_ * _).
+rewrite /seen -mulrA; congr (_ * _).
 rewrite (eq_bigr (fun j => alpha / Z * (score g * (value (x j))%:~R +
     (i == j)%:R * (b * (value (x j))%:~R)))) => [|j _]; last first.
   rewrite /attention ZE score_equal.
@@ -199,6 +201,10 @@ rewrite (eq_bigr (fun j => alpha / Z * (score g * (value (x j))%:~R +
 rewrite -mulr_sumr big_split /= -mulr_sumr total_ofE sum_diagonal.
 by move: (value _)%:~R (total_of x)%:~R (Z^-1) (b) (score g) => d v z c k; ring.
 Qed.
+
+Lemma frozen_outputE x : frozen_output x =
+  output (fun u => act (#|T|%:R * alpha * u)) (score g / Z) (b / Z) x.
+Proof. by apply: eq_bigr => i _; rewrite seen_equal. Qed.
 
 (** lem-sign, prop-total: F has the sign of T. *)
 Theorem sign_of_the_output x :
@@ -242,7 +248,8 @@ have [e|] := altP (rest z =P z); last first.
 have integrate (u : T -> feature -> R) : (forall j, \sum_a u j a = 1) ->
     \sum_(x | rest x == z) (\prod_j u j (x j)) * f x =
     (\prod_j (if part j == l then 1 else u j (z j))) * f z.
-  move=> u1; rewrite (eq_bigr (fun x : {ffun T -> feature} => (\prod_j u j (x j)) * f z)); last first.
+  move=> u1; rewrite (eq_bigr (fun x : {ffun T -> feature} => (\prod_j u j (x j)) * f z));
+    last first.
     move=> x /eqP ex; congr (_ * _); apply: only => j nj.
     by have /ffunP/(_ j) := ex; rewrite !ffunE (negbTE nj).
   rewrite -mulr_suml; congr (_ * _); pose Q j a := if part j == l then true else a == z j.

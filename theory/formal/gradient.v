@@ -7,7 +7,8 @@
     thm-three-coefficients   gradient_descent_in_three_numbers
 
     The score is positive with derivative dscore, the activation has the derivative dact, the loss
-    phi y the derivative dphi y, in the sense of derivative.v.  For exp(./tau), dscore = score / tau. *)
+    phi y the derivative dphi y, in the sense of derivative.v.  For exp(./tau), dscore is
+    score / tau. *)
 
 From mathcomp Require Import all_ssreflect all_fingroup all_algebra.
 From mathcomp Require Import ring.
@@ -55,9 +56,11 @@ Proof. by apply: is_deriv_sum => j; apply: score_line. Qed.
 
 Lemma mean_line A B x z i :
   is_deriv (fun t => mean (fun i j => A i j + t * B i j) (fun j => x j + t * z j) i) 0
-    (\sum_j (dscore (A i j) / total A i * (x j - mean A x i) * B i j + attention score A i j * z j)).
+    (\sum_j (dscore (A i j) / total A i * (x j - mean A x i) * B i j + attention score A i j * z
+      j)).
 Proof.
-have dN := is_deriv_sum (fun j => is_deriv_mul (score_line (A i j) (B i j)) (is_deriv_line (x j) (z j))).
+have dN := is_deriv_sum (fun j => is_deriv_mul (score_line (A i j) (B i j)) (is_deriv_line (x j) (z
+  j))).
 have at0 : total (fun i j => A i j + 0 * B i j) i = total A i.
   by apply: eq_bigr => j _; rewrite mul0r addr0.
 have dZ := is_deriv_inv (fun t => total_neq0 (fun i j => A i j + t * B i j) i) (total_line A B i).
@@ -88,7 +91,8 @@ have -> : \sum_j slope_x A x j * z j =
   by rewrite exchange_big; apply: eq_bigr => j _; rewrite mulr_suml.
 rewrite -big_split; apply: eq_bigr => i _ /=.
 have -> : mean (fun i j => A i j + 0 * B i j) (fun j => x j + 0 * z j) i = mean A x i.
-  by apply: eq_bigr => j _; rewrite (eq_attention _ (B := A)) ?mul0r ?addr0 // => a b; rewrite mul0r addr0.
+  by apply: eq_bigr => j _; rewrite (eq_attention _ (B := A)) ?mul0r ?addr0 // => a b;
+    rewrite mul0r addr0.
 rewrite /slope_A mul0r add0r -[#|T|%:R * mean A x i]/(seen score A x i).
 move: (dact _) => k; rewrite !mulr_sumr -big_split; apply: eq_bigr => j _ /=.
 by ring.

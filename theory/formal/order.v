@@ -1,4 +1,4 @@
-(** Inequalities of ordered fields, from the few facts whose names every version of the library has. *)
+(** Inequalities of ordered fields, from the few facts that have one name in every version. *)
 
 From mathcomp Require Import all_ssreflect all_fingroup all_algebra.
 From mathcomp Require Import ring.

@@ -68,7 +68,8 @@ by apply: contraNneq np => ->.
 Qed.
 
 Lemma ones_in_set k : set_sum (fun=> 1) k = C%:R.
-Proof. by rewrite /set_sum sumr_const -(eqC k); congr (_ *+ _); apply: eq_card => j; rewrite in_block. Qed.
+Proof. by rewrite /set_sum sumr_const -(eqC k); congr (_ *+ _); apply: eq_card => j;
+  rewrite in_block. Qed.
 
 Lemma totalE i : total score A i = Z.
 Proof.
@@ -246,7 +247,8 @@ Theorem alpha_derivative :
   is_deriv (fun t => network score act A (fun j => (alpha + t) * feature_at j)) 0
     (\sum_j slope_x score dact A x j * feature_at j).
 Proof.
-apply: eq_is_deriv (network_derivative score_gt0 score_d act_d A (fun _ _ => 0) x feature_at) => [t|].
+apply: eq_is_deriv (network_derivative score_gt0 score_d act_d A (fun _ _ => 0) x feature_at) =>
+  [t|].
   by apply: eq_network => [i j|j]; rewrite ?mulr0 ?addr0 // mulrDl.
 by rewrite [X in X + _]big1 ?add0r // => i _; rewrite still.
 Qed.
@@ -260,7 +262,8 @@ Theorem pairs_of_a_coefficient (a b c : R) :
 Proof.
 have times (k : R) : \sum_(i : T) k = D * k by rewrite sumr_const -[LHS]mulr_natl.
 split; rewrite -times; apply: eq_bigr => i _.
-  rewrite (eq_bigr (fun=> 1 * b)) => [|j /andP[nij ep]]; last by rewrite /levels (negbTE nij) ep mul1r.
+  rewrite (eq_bigr (fun=> 1 * b)) => [|j /andP[nij ep]];
+    last by rewrite /levels (negbTE nij) ep mul1r.
   by rewrite -mulr_suml in_set_sum ones_in_set.
 rewrite (eq_bigr (fun=> 1 * c)) => [|j np]; last first.
   by rewrite /levels (negbTE np) mul1r ifN //; apply: contraNneq np => ->.
