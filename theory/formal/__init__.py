@@ -8,6 +8,7 @@ In: the sources.  Out: compiled files in a folder, and the axioms of each theore
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import re
 import shutil
@@ -132,13 +133,15 @@ def compile_proofs(build: Path = BUILD) -> Path:
     """
     build.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256(_call("--version", cwd=build).encode())
-    for name in proofs():
-        source = SOURCES / f"{name}.v"
-        digest.update(source.read_bytes())
-        key = build / f"{name}.key"
-        if not key.exists() or key.read_text() != digest.hexdigest():
-            compile_file(source, build)
-            key.write_text(digest.hexdigest())
+    with (build / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of two processes the second finds the work done
+        for name in proofs():
+            source = SOURCES / f"{name}.v"
+            digest.update(source.read_bytes())
+            key = build / f"{name}.key"
+            if not key.exists() or key.read_text() != digest.hexdigest():
+                compile_file(source, build)
+                key.write_text(digest.hexdigest())
     return build
 
 
