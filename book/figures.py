@@ -11,6 +11,7 @@ folder, by the build as by Jupyter, so the module is found without any path sett
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Final
 
 import matplotlib as mpl
@@ -19,6 +20,9 @@ from matplotlib.figure import Figure
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 from myst_nb import glue
 from numpy.typing import NDArray
+
+# timm's hub asks for widgets, which a book on paper has none of; an output on stderr fails the build.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 __all__ = ["COLORS", "CYCLE", "DIVERGING", "HALF", "SEQUENTIAL", "WIDE", "keep", "mosaic", "setup"]
 
