@@ -21,7 +21,7 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 from myst_nb import glue
 from numpy.typing import NDArray
 
-# timm's hub asks for widgets, which a book on paper has none of; an output on stderr fails the build.
+# What timm imports asks for widgets; a chapter that writes to stderr fails the build.
 warnings.filterwarnings("ignore", message="IProgress not found")
 
 __all__ = ["COLORS", "CYCLE", "DIVERGING", "HALF", "SEQUENTIAL", "WIDE", "keep", "mosaic", "setup"]
