@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help book test test-fast test-light test-book proofs ledger lint lock figure bench clean distclean
+.PHONY: help book test test-fast test-light test-book formal ledger lint lock figure bench clean distclean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,7 +13,7 @@ help:
 	@echo "make test-fast   run what is not slow, properties with few examples"
 	@echo "make test-light  run every experiment at its small size"
 	@echo "make test-book   read the built book in a browser (needs chromium)"
-	@echo "make proofs      check the proofs for all sizes (needs Coq with MathComp)"
+	@echo "make formal      check the proofs for all sizes (needs Coq with MathComp)"
 	@echo "make bench       time the exact gradient and positional attention against the usual"
 	@echo "make ledger      every statement with its checks, run now"
 	@echo "make figure      draw the figure of the README"
@@ -44,7 +44,7 @@ test-light: $(READY)
 test-book: $(READY)
 	$(BIN)/python -m pytest -m book
 
-proofs: $(READY)
+formal: $(READY)
 	$(BIN)/python -m theory.formal
 
 ledger: $(READY)
