@@ -93,8 +93,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def files(house: Path) -> set[str]:
     """The files of both packages in a folder."""
-    skipped = re.compile("__pycache__/|^numerics/runs/")
-    found = (path for name in ("theory", "numerics") for path in (house / name).rglob("*.*"))
+    skipped = re.compile("__pycache__/|/[.]|^numerics/runs/")
+    found = (path for name in ("theory", "numerics") for path in (house / name).rglob("*"))
     names = {path.relative_to(house).as_posix() for path in found if path.is_file()}
     return {name for name in names if not skipped.search(name)}
 

@@ -518,3 +518,13 @@ def test_balls_are_no_floats(method, name):
         for ball in (flint.arb(0.5, 1e-3), flint.arb(1) + flint.arb(2) ** -70):
             with pytest.raises(ValueError, match=f"{name} must be no ball in floats"):
                 method(setting, replace(state, **{name: ball}))
+
+
+@both
+def test_a_component_that_vanishes_on_every_image_is_no_reason_to_refuse(method):
+    """(2,1), q = 1: T is 2 or 0, and F does not depend on ρ; its error is that of types that the
+    totals leave no room for."""
+    setting = Setting(L=2, C=1, q=1.0, p=3, nu=0.0, sigma_A=0.0)
+    found = method(setting, Coefficients(1.0000000000000001e-07, 0.0, 0.0625))
+    assert found.gradient.rho == found.scale.rho == 0 <= found.gradient_error.rho < 1e-50
+    assert found.relative_error < 1e-11

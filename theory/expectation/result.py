@@ -53,10 +53,14 @@ class Expectation:
 
     @property
     def relative_error(self) -> float:
-        """Largest error, relative to the loss and to the scale of each component."""
+        """Largest error, relative to the loss and to the scale of each component.
+
+        A component that vanishes on every image has no scale of its own: the largest serves.
+        """
         tiny, names = sys.float_info.min, ("alpha", "gamma", "rho")
         pairs = [(getattr(self.gradient_error, x), getattr(self.scale, x)) for x in names]
         # Below the smallest normal number a component has no digits; a loss of 0 is an underflow.
         relative = [self.loss_error / self.loss if self.loss > 0 else math.inf]
-        relative += [error / scale if scale else math.inf for error, scale in pairs if error > tiny]
+        largest = max(scale for _, scale in pairs)
+        relative += [error / (scale or largest or tiny) for error, scale in pairs if error > tiny]
         return max(relative)

@@ -110,7 +110,8 @@ def compile_file(source: Path, build: Path, into: Path | None = None) -> None:
         If Coq refuses it.
     """
     result = (into or build) / f"{source.stem}.vo"
-    _call("-Q", build, "Formal", "-o", result, source, cwd=source.parent)
+    # Tactics leave a cache where they run.
+    _call("-Q", build, "Formal", "-o", result, source, cwd=build)
 
 
 def compile_proofs(build: Path = BUILD) -> Path:
