@@ -36,7 +36,7 @@ test: $(READY)
 
 test-fast: $(READY)
 	HYPOTHESIS_PROFILE=fast OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto \
-		-m "not book and not light and not slow"
+		-m "not book and not light and not slow and not formal"
 
 test-light: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m light tests/test_light.py

@@ -287,6 +287,7 @@ def toy(monkeypatch):
     return replace(attention_cost.LIGHT, batch=1, repeats=2)
 
 
+@pytest.mark.slow
 def test_the_experiment_returns_what_it_says(toy, capfd):
     results = attention_cost.run(toy)
     assert capfd.readouterr() == ("", "")
@@ -318,6 +319,7 @@ def test_the_experiment_returns_what_it_says(toy, capfd):
         assert math.isclose(found, bounds[0] / bounds[1])
 
 
+@pytest.mark.slow
 def test_the_runner_shows_the_table(monkeypatch, toy):
     light = replace(attention_cost.EXPERIMENT, light=replace(toy, repeats=1))
     monkeypatch.setattr(attention_cost, "EXPERIMENT", light)

@@ -318,6 +318,7 @@ def test_a_spoilt_plan_widens_the_balls_and_they_stay_true(monkeypatch, spoilt, 
     assert all(x.contains(y) for x, y in zip(found, truth, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoilt", "remainders"),
     [

@@ -96,6 +96,7 @@ def wait_and_kill(process, directory: Path, lines_before: int, delay: float) -> 
     assert process.exitcode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kills", [1, 2])
 def test_killed_at_random_and_resumed_it_ends_with_the_same_weights(tmp_path, kills, uninterrupted):
     seed = random.SystemRandom().randrange(2**32)
@@ -125,6 +126,7 @@ def test_the_comparison_can_fail(uninterrupted):
     assert history["loss"] != uninterrupted[1]["loss"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rename", [1, 2, 4])
 def test_killed_between_writing_a_file_and_naming_it(tmp_path, rename, uninterrupted):
     process = engine_trainings.start(tmp_path, die_at_rename=rename)

@@ -46,6 +46,7 @@ def trained(tmp_path_factory):
     return folder, result
 
 
+@pytest.mark.slow
 def test_train_leaves_weights_that_timm_loads(trained):
     folder, result = trained
     logged = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -112,6 +113,7 @@ def test_the_options_of_train_are_the_fields_of_a_configuration(tmp_path, monkey
     assert not any(getattr(given, field.name) == field.default for field in fields(FitConfig))
 
 
+@pytest.mark.slow
 def test_another_model_or_data_set_is_not_taken_for_the_same_run(trained):
     folder, _ = trained
     for arguments, message in (
@@ -125,6 +127,7 @@ def test_another_model_or_data_set_is_not_taken_for_the_same_run(trained):
         assert message in words(refused)
 
 
+@pytest.mark.slow
 def test_train_again_needs_resume(trained):
     folder, _ = trained
     before = {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -395,6 +395,7 @@ def test_figure_6_at_toy_size(monkeypatch):
     assert found["datasets"]["structured"]["chance_accuracy"] == 0.5
 
 
+@pytest.mark.slow
 def test_figure_7_at_toy_size():
     config = figure_7.Config(dataset="digits", fractions=(0.02, 1.0), steps=2, runs=2)
     found = figure_7.run(config)

@@ -104,6 +104,7 @@ def test_loss_gradient_is_minus_y_sigmoid_times_that_of_the_output(y: int) -> No
         assert sp.expand(loss * (1 + weight)) == sp.expand(-y * weight * F)
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_symbolic_gradient_is_autograd_and_finite_differences(data: st.DataObject) -> None:
     D, d = data.draw(st.integers(2, 4)), data.draw(st.integers(1, 3))

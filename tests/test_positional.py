@@ -361,6 +361,7 @@ def compiler():
     torch.compiler.reset()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiler")
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_the_model_is_one_graph_forward_and_backward(dynamic):

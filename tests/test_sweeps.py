@@ -104,6 +104,7 @@ def scores(truth: SweepConfig) -> dict[str, float]:
     }
 
 
+@pytest.mark.slow
 def test_without_a_random_start_a_large_sample_follows_the_exact_path():
     assert max(scores(LIMIT).values()) < 4
     # The comparison sees a data law that is a little different.
