@@ -528,3 +528,16 @@ def test_a_component_that_vanishes_on_every_image_is_no_reason_to_refuse(method)
     found = method(setting, Coefficients(1.0000000000000001e-07, 0.0, 0.0625))
     assert found.gradient.rho == found.scale.rho == 0 <= found.gradient_error.rho < 1e-50
     assert found.relative_error < 1e-11
+
+
+def test_each_error_is_held_against_its_own_scale():
+    def relative(scale: Coefficients, error: Coefficients, loss_error: float = 0.0) -> float:
+        zero = Coefficients(0.0, 0.0, 0.0)
+        return Expectation(0.5, zero, scale, loss_error, error).relative_error
+
+    scale = Coefficients(1.0, 1e-6, 0.0)
+    assert relative(scale, Coefficients(0.0, 1e-9, 0.0)) == pytest.approx(1e-3)
+    # No scale of its own: the largest serves; and where there is none, nothing is accurate.
+    assert relative(scale, Coefficients(0.0, 0.0, 1e-9)) == pytest.approx(1e-9)
+    assert relative(Coefficients(0.0, 0.0, 0.0), Coefficients(1e-9, 0.0, 0.0)) > 1
+    assert relative(scale, Coefficients(0.0, 0.0, 0.0), loss_error=1e-4) == pytest.approx(2e-4)
